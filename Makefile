@@ -1,0 +1,36 @@
+# `make setup` leaves .venv/bin/resit and the Node packages that tests need; `make test` and `make demo` stand on it.
+.PHONY: help setup demo test check unit integration lint types imports format clean
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## install what the project needs into .venv (and tests/node/node_modules, when Node is there)
+	@sh scripts/setup.sh
+
+demo: setup ## start a server, run two example suites, run the failed tests again, tell the story
+	@$(BIN)/python scripts/demo.py
+
+test: setup lint types imports ## everything that CI checks
+	$(BIN)/pytest
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	@sh scripts/types.sh
+
+imports:
+	$(BIN)/lint-imports --no-cache
+
+unit: ## the fast tests alone
+	$(BIN)/pytest tests/unit
+
+format: ## put the code into its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv .uv tests/node/node_modules .demo

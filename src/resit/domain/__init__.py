@@ -1,0 +1,1 @@
+"""Rules of the product: pure functions over frozen values, standard library only."""

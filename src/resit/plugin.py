@@ -1,0 +1,153 @@
+"""The executor protocol: the one module that third-party executors import.
+
+An executor turns a folder of tests into a :class:`Listing`, and batches of planned tests into events. It holds no
+database, no HTTP and no broker, runs in the worker's event loop, and is found through the entry-point group
+``resit.executors`` (name = what ``resit project add --executor`` takes, value = a class without arguments).
+
+The lanes that one worker holds for one run share **one session**: a session may keep one warm process a lane, one
+process for all lanes, or start a process a batch. The worker only asks :attr:`Session.shares_process`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from resit.domain.events import Event
+from resit.domain.plan import PlannedTest
+
+__all__ = [
+    "Batch",
+    "BatchEnd",
+    "CollectionFailed",
+    "Executor",
+    "ExecutorError",
+    "Listing",
+    "NotASuite",
+    "Session",
+    "Sink",
+    "Suite",
+]
+
+Sink = Callable[[Event], None]
+"""Receives events in the order in which they happen; never blocks, never raises."""
+
+
+class ExecutorError(Exception):
+    """The suite could not be carried through. The message is shown to the user as it stands: cause, then what to do."""
+
+    code = "executor_failed"
+
+
+class NotASuite(ExecutorError):
+    """The folder holds no suite of this framework, or the framework is missing or too old."""
+
+    code = "not_a_suite"
+
+
+class CollectionFailed(ExecutorError):
+    """The framework could not list its tests (import error, syntax error, bad configuration)."""
+
+    code = "collection_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Where and how the tests of one run live on this worker.
+
+    ``workdir`` is where the framework starts (inside ``root``, the checkout). ``env`` is the complete environment of
+    its processes: nothing is inherited. ``scratch`` is private to the session and removed afterwards (spools, outputs,
+    attachments until they are uploaded). ``cache`` is shared by all runs of this worker and may vanish at any time.
+    ``config`` is the project's configuration file, relative to ``workdir``, or empty for the framework's default.
+    """
+
+    root: Path
+    workdir: Path
+    env: Mapping[str, str]
+    scratch: Path
+    cache: Path
+    config: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The tests of a folder, in the framework's own order, and what the balance needs to know.
+
+    ``lanes``: how many tests the suite's own settings run at once. ``shares_process``: lanes of one worker share one
+    process. ``dispatch_cost``: seconds to start one more process. ``framework``: for people, e.g. ``pytest 9.2.0``.
+    ``approximate``: selection by id is not possible with this version.
+    """
+
+    tests: tuple[PlannedTest, ...]
+    framework: str
+    lanes: int = 1
+    shares_process: bool = False
+    dispatch_cost: float = 1.0
+    approximate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Planned tests that are executed together, in this order where the framework lets us choose."""
+
+    number: int
+    tests: tuple[PlannedTest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEnd:
+    """How a batch ended. Every test of the batch has had its final event before, except after :meth:`Session.stop`.
+
+    ``problems`` are errors outside any test (a global teardown that threw, an exit code that no failure explains):
+    each makes the run red, whatever the tests said.
+    """
+
+    problems: tuple[str, ...] = ()
+
+
+class Session(Protocol):
+    """An open suite with ``lanes`` places on one worker."""
+
+    @property
+    def shares_process(self) -> bool:
+        """True: one batch at a time uses every lane. False: each lane takes batches of its own."""
+        ...
+
+    async def run(self, batch: Batch, lane: int, sink: Sink) -> BatchEnd:
+        """Execute a batch on ``lane`` (0-based); returns when its processes are done with it.
+
+        A process that dies makes the test in flight *errored*, naming the signal; the rest goes on in a new one.
+        Raises :class:`ExecutorError` when the batch could not be carried through at all.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """End all processes: SIGINT to each process group, wait, SIGKILL the group, look for survivors. At most 5 s.
+
+        Running :meth:`run` calls return early with what was done.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Free what the session holds; ends warm processes. The session is not used afterwards."""
+        ...
+
+
+class Executor(Protocol):
+    """A framework."""
+
+    @property
+    def name(self) -> str:
+        """The name of its entry point."""
+        ...
+
+    async def list(self, suite: Suite, sink: Sink) -> Listing:
+        """List the tests of ``suite``; what the framework prints goes to ``sink`` as log.
+
+        Raises :class:`NotASuite` or :class:`CollectionFailed`, each naming the cause.
+        """
+        ...
+
+    async def open(self, suite: Suite, lanes: int) -> Session:
+        """Open ``suite`` with ``lanes`` places."""
+        ...
