@@ -1,0 +1,89 @@
+"""How planned tests are cut into batches, and over how many lanes.
+
+The figures behind the rules are in the performance notes: a batch costs a dispatch (the start of a process), so batches
+follow (work per lane) / (cost of a dispatch): one balanced start a lane for short work, shrinking batches for long work.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from resit.domain.plan import PlannedTest
+
+UNKNOWN_SECONDS = 0.5
+"""Expected duration of a test when nothing is known of any test of the suite."""
+SHORT_DISPATCHES = 15
+"""Up to this many dispatch costs of work per lane, one balanced start a lane wins over pulling (measured)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is known of the work: expected seconds by test id, and what one more process costs."""
+
+    expected: Mapping[str, float]
+    dispatch_cost: float
+
+    def seconds(self, tests: Sequence[PlannedTest]) -> float:
+        """Expected duration of ``tests`` one after the other."""
+        default = median(self.expected.values()) if self.expected else UNKNOWN_SECONDS
+        return sum(self.expected.get(t.id, default) for t in tests)
+
+
+def units(tests: Sequence[PlannedTest]) -> list[tuple[PlannedTest, ...]]:
+    """What stays together: the tests of a file and variant, in the framework's order (serial groups are inside one)."""
+    found: dict[tuple[str, str], list[PlannedTest]] = {}
+    for test in tests:
+        found.setdefault((test.file, test.variant), []).append(test)
+    return [tuple(group) for group in found.values()]
+
+
+def lanes(tests: Sequence[PlannedTest], wanted: int, load: Load) -> int:
+    """How many lanes the work is worth: never more than wanted, and none whose start costs more than it saves."""
+    if not tests:
+        return 1
+    useful = wanted
+    if load.expected:
+        useful = max(1, int(load.seconds(tests) / (2 * load.dispatch_cost)))
+    return max(1, min(wanted, len(units(tests)), useful))
+
+
+def batches(tests: Sequence[PlannedTest], places: int, load: Load) -> list[tuple[PlannedTest, ...]]:
+    """Cut ``tests`` into batches for ``places`` processes at a time; longest batch first, each in the suite's order."""
+    if places <= 1 or len(tests) <= 1:
+        return [tuple(tests)] if tests else []
+    order = {t.id: n for n, t in enumerate(tests)}
+    groups = sorted(units(tests), key=load.seconds, reverse=True)
+    if load.seconds(tests) / places <= SHORT_DISPATCHES * load.dispatch_cost:
+        cut = _even(groups, places, load)
+    else:
+        cut = _shrinking(groups, places, load)
+    return [tuple(sorted(batch, key=lambda t: order[t.id])) for batch in cut if batch]
+
+
+def _even(groups: list[tuple[PlannedTest, ...]], places: int, load: Load) -> list[list[PlannedTest]]:
+    """Longest processing time first: each group to the batch that has least so far."""
+    bins: list[tuple[float, list[PlannedTest]]] = [(0.0, []) for _ in range(places)]
+    for group in groups:
+        at = min(range(places), key=lambda n: bins[n][0])
+        filled, batch = bins[at]
+        batch.extend(group)
+        bins[at] = (filled + load.seconds(group), batch)
+    return [batch for _, batch in sorted(bins, key=lambda b: -b[0])]
+
+
+def _shrinking(groups: list[tuple[PlannedTest, ...]], places: int, load: Load) -> list[list[PlannedTest]]:
+    """Each batch takes a share of what is left, so that the last ones are small; never under three dispatch costs."""
+    cut: list[list[PlannedTest]] = []
+    left = sum(load.seconds(g) for g in groups)
+    batch: list[PlannedTest] = []
+    filled, target = 0.0, max(left / (1.3 * places), 3 * load.dispatch_cost)
+    for group in groups:
+        batch.extend(group)
+        filled += load.seconds(group)
+        if filled >= target:
+            cut.append(batch)
+            left -= filled
+            batch, filled, target = [], 0.0, max(left / (1.3 * places), 3 * load.dispatch_cost)
+    if batch:
+        cut.append(batch)
+    return cut

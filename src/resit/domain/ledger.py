@@ -1,0 +1,183 @@
+"""The ledger: one row a planned test, ending in exactly one final state (product rules 1 and 5).
+
+Each function takes a row and what happened and gives the row that follows. A final row never changes again, so events
+may arrive late, twice or never. The caller lets through only events of the attempt that holds the batch's fence;
+:func:`restart` is what a newer attempt does to the rows of its batch.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from resit.domain.events import TestResult
+from resit.domain.status import Outcome, ResultStatus
+
+_FAILING = (ResultStatus.FAILED, ResultStatus.TIMED_OUT, ResultStatus.ERRORED)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A planned test in one run.
+
+    ``tries`` counts the results of the attempt that counts, ``failed_before`` says whether one of them failed.
+    ``precluded``: the framework left the test out because something before it went wrong; its outcome is *skipped*, as
+    the framework has it, but it makes the run red. ``duration`` is the sum over the tries, in seconds.
+    """
+
+    ordinal: int
+    test: str
+    batch: int = 0
+    outcome: Outcome | None = None
+    running: bool = False
+    tries: int = 0
+    failed_before: bool = False
+    precluded: bool = False
+    reason: str = ""
+    duration: float = 0.0
+
+    @property
+    def final(self) -> bool:
+        """True when the row can't change any more."""
+        return self.outcome is not None
+
+
+def started(row: Row) -> Row:
+    """A process began to execute the test."""
+    return row if row.final else replace(row, running=True)
+
+
+def result(row: Row, found: TestResult) -> Row:
+    """One execution ended; the last one of its process folds the row."""
+    if row.final:
+        return row
+    row = replace(
+        row,
+        running=True,
+        tries=max(row.tries, found.retry + 1),
+        duration=row.duration + max(found.duration, 0.0),
+    )
+    if found.final:
+        return _fold(row, found)
+    return replace(row, failed_before=row.failed_before or found.status in _FAILING)
+
+
+def _fold(row: Row, last: TestResult) -> Row:
+    """The outcome of all tries, of which ``last`` is the final one.
+
+    A retry happens only after a failure, so ``retry > 0`` tells of one even if its own event was lost.
+    """
+    failed_before = row.failed_before or last.retry > 0
+    reason = last.failures[0].message if last.failures else ""
+    match last.status:
+        case ResultStatus.PASSED:
+            return _close(row, Outcome.FLAKY if failed_before else Outcome.PASSED, "")
+        case ResultStatus.FAILED | ResultStatus.TIMED_OUT:
+            return _close(row, Outcome.FAILED, reason)
+        case ResultStatus.ERRORED:
+            return _close(row, Outcome.ERRORED, reason)
+        case ResultStatus.SKIPPED:
+            if row.failed_before:
+                return _close(row, Outcome.FAILED, "failed, then skipped on its retry")
+            return _close(row, Outcome.SKIPPED, _skip_reason(last))
+        case ResultStatus.INTERRUPTED:
+            if row.failed_before:
+                return _close(row, Outcome.FAILED, "failed, then interrupted on its retry")
+            return did_not_run(row, reason or "interrupted")
+
+
+def _skip_reason(last: TestResult) -> str:
+    return next((text for kind, text in last.annotations if kind in ("skip", "fixme", "xfail") and text), "")
+
+
+def not_found(row: Row, reason: str) -> Row:
+    """The framework did not collect the test."""
+    return _close(row, Outcome.NOT_FOUND, reason)
+
+
+def did_not_run(row: Row, reason: str) -> Row:
+    """The framework left the test out because something before it went wrong."""
+    if row.final:
+        return row
+    return replace(_close(row, Outcome.SKIPPED, reason), precluded=True)
+
+
+def batch_ended(row: Row, reason: str) -> Row:
+    """The test's batch is over and nothing final was said of the test: never a silent success."""
+    if row.failed_before:
+        return _close(row, Outcome.FAILED, reason)
+    return _close(row, Outcome.ERRORED, reason)
+
+
+def lost(row: Row, reason: str) -> Row:
+    """The worker died, and so did the one that took over."""
+    return _close(row, Outcome.LOST, reason)
+
+
+def cancelled(row: Row) -> Row:
+    """The run was cancelled before the test had come to its end."""
+    return _close(row, Outcome.CANCELLED, "")
+
+
+def restart(row: Row) -> Row:
+    """A newer attempt took the batch over: what an older one left unfinished counts no more."""
+    if row.final:
+        return row
+    return replace(row, running=False, tries=0, failed_before=False, duration=0.0)
+
+
+def _close(row: Row, outcome: Outcome, reason: str) -> Row:
+    if row.final:
+        return row
+    return replace(row, outcome=outcome, running=False, reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many planned tests are in each state; the states are disjoint and add up to ``total``."""
+
+    passed: int = 0
+    failed: int = 0
+    flaky: int = 0
+    skipped: int = 0
+    errored: int = 0
+    lost: int = 0
+    not_found: int = 0
+    cancelled: int = 0
+    planned: int = 0
+    running: int = 0
+    precluded: int = 0
+    """Part of ``skipped``: left out because something before went wrong."""
+
+    @property
+    def total(self) -> int:
+        """All planned tests of the run."""
+        return self.final + self.planned + self.running
+
+    @property
+    def final(self) -> int:
+        """The tests that have an outcome."""
+        return (
+            self.passed + self.failed + self.flaky + self.skipped
+            + self.errored + self.lost + self.not_found + self.cancelled
+        )  # fmt: skip
+
+    @property
+    def red(self) -> int:
+        """The tests that keep the run from being green."""
+        return self.failed + self.errored + self.lost + self.not_found + self.precluded
+
+
+def state(row: Row) -> str:
+    """The row's state in one word: its outcome, or ``running``, or ``planned``."""
+    if row.outcome is not None:
+        return row.outcome.value
+    return "running" if row.running else "planned"
+
+
+def count(rows: Iterable[Row]) -> Counts:
+    """Count the rows by state."""
+    found: dict[str, int] = {}
+    precluded = 0
+    for row in rows:
+        found[state(row)] = found.get(state(row), 0) + 1
+        precluded += row.precluded
+    return Counts(**found, precluded=precluded)
