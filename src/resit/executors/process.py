@@ -1,0 +1,334 @@
+"""Processes of tests: start them in a group of their own, read what they print, and leave nothing of them behind.
+
+Linux is where workers run in earnest. Elsewhere the same interface works with the process group alone: a grandchild
+that left the group is not found there.
+"""
+
+import asyncio
+import codecs
+import contextlib
+import ctypes
+import json
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, cast
+
+__all__ = ["Exit", "SpoolTail", "TestProcess", "sweep"]
+
+MARKER = "RESIT_PROCESS"
+WORKER = "RESIT_WORKER"
+
+_LINE_LIMIT = 64 * 1024
+_READ_SIZE = 64 * 1024
+_OUTPUT_WAIT = 1.0  # seconds for the rest of the output once the process has ended
+_KILL_WAIT = 0.8  # seconds until a process that was sent SIGKILL is expected to be gone
+_POLL = 0.05
+_SPOOL_READ = 1024 * 1024
+_PR_SET_PDEATHSIG = 1
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended: with an exit code, or by a signal (its name, such as ``SIGKILL``)."""
+
+    code: int | None
+    signal: str | None
+
+    def __str__(self) -> str:
+        return f"exit code {self.code}" if self.signal is None else f"signal {self.signal}"
+
+    @classmethod
+    def of(cls, returncode: int) -> Self:
+        """From the return code of :mod:`subprocess`, where a negative number is a signal."""
+        if returncode >= 0:
+            return cls(returncode, None)
+        try:
+            return cls(None, signal.Signals(-returncode).name)
+        except ValueError:  # real-time signals have no name of their own
+            return cls(None, f"signal {-returncode}")
+
+
+class TestProcess:
+    """A process of tests, in a session and process group of its own.
+
+    Whatever it starts can be found again: by the group, and on Linux by a marker in the environment that grandchildren
+    inherit, wherever they moved. Use :meth:`start`; end with :meth:`wait` and :meth:`cleanup`, or with :meth:`stop`.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, marker: str, output: int, on_output: Callable[[str], None]
+    ) -> None:
+        self.pid = process.pid
+        self._process = process
+        self._marker = marker.encode()
+        self._output = _Output(output, on_output)
+        self._stopping = asyncio.Lock()
+
+    @classmethod
+    async def start(
+        cls, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], on_output: Callable[[str], None]
+    ) -> Self:
+        """Start ``argv`` in ``cwd`` with exactly ``env`` (and a marker); stdin is empty.
+
+        ``on_output`` gets what it prints, stdout and stderr joined, as text of one or more whole lines, each with its
+        line end. Raises :class:`OSError` when the program can't be started.
+        """
+        marker = secrets.token_hex(16)
+        # Appended, so that what a process of tests starts through this very class is still known as its own.
+        marked = {**env, MARKER: f"{env.get(MARKER, '')}.{marker}".lstrip(".")}
+        reading, writing = os.pipe()
+        try:
+            # The pipe is our own: asyncio would tie the end of the process to the end of the pipe, and a web server
+            # left behind by the tests holds it open.
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                cwd=cwd,
+                env=marked,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=writing,
+                stderr=writing,
+                start_new_session=True,
+                preexec_fn=_child_setup(),
+            )
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        return cls(process, marker, reading, on_output)
+
+    async def wait(self) -> Exit:
+        """Wait for the end of the process, and for its output: at most a second if someone holds the pipe open."""
+        returncode = await self._process.wait()
+        await self._output.finish(_OUTPUT_WAIT)
+        return Exit.of(returncode)
+
+    async def stop(self, grace: float = 3.0) -> Exit:
+        """End the process and all it started: SIGINT to the group, ``grace`` seconds, SIGKILL, then the survivors.
+
+        May be called again, also at the same time, and after the end. Takes at most ``grace`` + 2 seconds.
+        """
+        async with self._stopping:
+            if self._process.returncode is None:
+                self._signal_group(signal.SIGINT)
+                await self._ended(grace)
+            self.cleanup()
+            await self._ended(_KILL_WAIT)
+            await self._output.finish(_OUTPUT_WAIT)
+            returncode = self._process.returncode
+            return Exit(None, "SIGKILL") if returncode is None else Exit.of(returncode)
+
+    def cleanup(self) -> int:
+        """Kill whatever of the process is still there (its group, and what left the group); how many that were."""
+        if not _has_proc():
+            return int(self._signal_group(signal.SIGKILL))
+        # Not by the group's number alone: it may belong to a stranger once the group is empty.
+        return _kill_all(lambda pid, environ: self._marker in environ or _session_of(pid) == self.pid)
+
+    async def _ended(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), seconds)
+
+    def _signal_group(self, number: signal.Signals) -> bool:
+        try:
+            os.killpg(self.pid, number)
+        except (ProcessLookupError, PermissionError):  # macOS says "permission" of a group of zombies
+            return False
+        return True
+
+
+class _Output:
+    """Reads a pipe in the event loop and hands on whole lines."""
+
+    def __init__(self, fd: int, on_output: Callable[[str], None]) -> None:
+        self._fd = fd
+        self._on_output = on_output
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._pending = ""
+        self._closed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        os.set_blocking(fd, False)
+        self._loop.add_reader(fd, self._readable)
+
+    async def finish(self, seconds: float) -> None:
+        """Wait for the end of the output, at most ``seconds``; afterwards nothing more is read."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), seconds)
+        self._close()
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._fd, _READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._close()
+            return
+        self._pending += self._decoder.decode(data)
+        end = self._pending.rfind("\n") + 1
+        if end:
+            self._emit(self._pending[:end])
+            self._pending = self._pending[end:]
+        while len(self._pending) > _LINE_LIMIT:
+            self._emit(self._pending[:_LINE_LIMIT] + "\n")
+            self._pending = self._pending[_LINE_LIMIT:]
+
+    def _close(self) -> None:
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+        rest = self._pending + self._decoder.decode(b"", final=True)
+        self._pending = ""
+        if rest:
+            self._emit(rest + "\n")
+
+    def _emit(self, text: str) -> None:
+        if len(text) <= _LINE_LIMIT + 1:
+            self._on_output(text)
+            return
+        for line in text.split("\n")[:-1]:  # each piece ends with a line end, so the last part is empty
+            for start in range(0, max(len(line), 1), _LINE_LIMIT):
+                self._on_output(line[start : start + _LINE_LIMIT] + "\n")
+
+
+class SpoolTail:
+    """Follows a file of JSON lines that an injected reporter appends to; the file may not exist yet.
+
+    ``on_line`` gets each line that is a JSON object, in order, in the event loop.
+    """
+
+    def __init__(self, path: Path, on_line: Callable[[dict[str, Any]], None]) -> None:
+        self._path = path
+        self._on_line = on_line
+        self._offset = 0
+        self._pending = b""
+
+    async def run(self) -> None:
+        """Hand on new lines as they come, until cancelled."""
+        while True:
+            more = self._read()
+            await asyncio.sleep(0 if more else _POLL)
+
+    def drain(self) -> None:
+        """Hand on everything that is there now. A last line that was cut off is ignored."""
+        while self._read():
+            pass
+
+    def _read(self) -> bool:
+        """Hand on at most one piece of the file; True when there may be more."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read(_SPOOL_READ)
+        except OSError:
+            return False
+        self._offset += len(data)
+        *lines, self._pending = (self._pending + data).split(b"\n")
+        for line in lines:
+            try:
+                value: object = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(value, dict):
+                self._on_line(cast("dict[str, Any]", value))
+        return len(data) == _SPOOL_READ
+
+
+def sweep(worker: str) -> int:
+    """Kill every process whose environment says ``RESIT_WORKER=<worker>``; how many that were.
+
+    For the start of a worker whose predecessor was killed and could not clean up. Spares the caller and the processes
+    above it (a shell may have set the variable for them). Does nothing where there is no ``/proc``.
+    """
+    if not _has_proc():
+        return 0
+    entry = f"\0{WORKER}={worker}\0".encode()
+    spared = set(_ancestors(os.getpid()))
+    return _kill_all(lambda pid, environ: pid not in spared and entry in b"\0" + environ + b"\0")
+
+
+def _kill_all(wanted: Callable[[int, bytes], bool]) -> int:
+    """SIGKILL the wanted processes until no new one shows up: a process may fork while we look."""
+    killed: set[int] = set()
+    for _ in range(20):
+        found = [pid for pid, environ in _processes() if pid not in killed and wanted(pid, environ)]
+        if not found:
+            break
+        for pid in found:
+            killed.add(pid)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+    return len(killed)
+
+
+def _processes() -> Iterator[tuple[int, bytes]]:
+    """The living processes of this user, without ourselves, and their environment (as it was at their start)."""
+    own = os.getpid()
+    for entry in os.scandir(_PROC):
+        if not entry.name.isdigit() or int(entry.name) == own:
+            continue
+        with contextlib.suppress(OSError):  # gone, or another user's
+            environ = Path(entry.path, "environ").read_bytes()
+            if environ or _stat(int(entry.name))[:1] not in (["Z"], ["X"]):
+                yield int(entry.name), environ
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/<pid>/stat from the state on: state, parent, group, session; empty if it is gone."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()[:4]  # the name before may hold blanks and parentheses
+
+
+def _session_of(pid: int) -> int | None:
+    fields = _stat(pid)
+    return int(fields[3]) if len(fields) > 3 else None
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    while pid > 0:
+        yield pid
+        fields = _stat(pid)
+        pid = int(fields[1]) if len(fields) > 1 else 0
+
+
+def _has_proc() -> bool:
+    return sys.platform == "linux" and (_PROC / "self" / "environ").exists()
+
+
+# Any: an untyped C function, or None elsewhere.
+_prctl: Any = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+
+def _child_setup() -> Callable[[], None]:
+    """What the child does between fork and exec. Everything is looked up before: little is safe after a fork."""
+    parent = os.getpid()
+    prctl = _prctl
+
+    def setup() -> None:
+        if prctl is not None:
+            # A worker that is killed takes the process with it. (The kernel means the *thread* that forked: the event
+            # loop's, which lives as long as the worker.)
+            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(1)
+        # An ignored SIGINT (a worker started with & by a shell) would be inherited, and the polite stop never heard.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    return setup
