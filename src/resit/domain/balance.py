@@ -1,7 +1,8 @@
 """How planned tests are cut into batches, and over how many lanes.
 
-The figures behind the rules are in the performance notes: a batch costs a dispatch (the start of a process), so batches
-follow (work per lane) / (cost of a dispatch): one balanced start a lane for short work, shrinking batches for long work.
+The figures behind the rules are in the performance notes: a batch costs a dispatch (the start of a process), so
+batches follow (work per lane) / (cost of a dispatch): one balanced start a lane for short work, shrinking batches for
+long work.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,10 +1,8 @@
-"""What services, control and worker need from the world: narrow protocols, owned by their users."""
+"""The broker as workers and control planes see it: leases, redelivery and back-pressure are its work, not ours."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
-
-# ---------------------------------------------------------------- broker
 
 
 class BrokerAway(Exception):
@@ -113,14 +111,3 @@ class ControlBroker(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-# ---------------------------------------------------------------- time
-
-
-class Clock(Protocol):
-    """The time, passed in so that tests can turn it."""
-
-    def now(self) -> float:
-        """Seconds since the epoch, UTC."""
-        ...

@@ -1,0 +1,41 @@
+"""The settings of a server: one frozen value, read once at the start."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where Resit keeps its data when nobody says: ``RESIT_DATA``, else ``$XDG_DATA_HOME/resit`` or its default."""
+    if named := environ.get("RESIT_DATA"):
+        return Path(named).expanduser().absolute()
+    base = environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "resit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the operator decided. ``slots``: tests places of the embedded worker (0: no embedded worker)."""
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 4000
+    slots: int = 1
+    worker: bool = True
+    max_body: int = 2 * 1024 * 1024
+    """Bytes of a JSON request."""
+    max_artifact: int = 512 * 1024 * 1024
+    """Bytes of one artifact."""
+    max_log: int = 16 * 1024 * 1024
+    """Characters kept of one shard's log."""
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the embedded database."""
+        return f"sqlite:///{self.data / 'resit.db'}"
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder of stored artifacts."""
+        return self.data / "artifacts"

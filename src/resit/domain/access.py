@@ -1,0 +1,84 @@
+"""Who may do what: tokens, their scopes, and the principal that a token makes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from resit.domain.errors import Forbidden, InvalidInput, NotFound
+
+
+class Scope(StrEnum):
+    """What a token may do; the names of the CCExtractor study (section 2.2), plus ``admin``."""
+
+    RUNS_READ = "runs:read"
+    RUNS_WRITE = "runs:write"
+    RESULTS_READ = "results:read"
+    SYSTEM_READ = "system:read"
+    BASELINES_WRITE = "baselines:write"
+    SYSTEM_WRITE = "system:write"
+    TOKENS_MANAGE = "tokens:manage"
+    ADMIN = "admin"
+
+
+PROJECT_SCOPES = (
+    Scope.RUNS_READ,
+    Scope.RUNS_WRITE,
+    Scope.RESULTS_READ,
+    Scope.SYSTEM_READ,
+    Scope.BASELINES_WRITE,
+)
+"""What a token without named scopes may do: everything for its project but administration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A bearer token as it is stored: never its secret, only the secret's SHA-256 and its first characters."""
+
+    id: int
+    name: str
+    prefix: str
+    digest: str
+    project_id: int | None
+    scopes: tuple[Scope, ...]
+    created_at: float
+    expires_at: float | None = None
+    revoked_at: float | None = None
+
+    def valid(self, now: float) -> bool:
+        """True while the token is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. ``project_id`` None: every project."""
+
+    name: str
+    project_id: int | None
+    scopes: frozenset[Scope]
+
+    def need(self, scope: Scope) -> None:
+        """Raise :class:`Forbidden` unless the token has ``scope`` (or is an admin's)."""
+        if scope not in self.scopes and Scope.ADMIN not in self.scopes:
+            raise Forbidden(
+                f"this token has no scope {scope.value}",
+                required_scope=scope.value,
+                token_scopes=sorted(s.value for s in self.scopes),
+            )
+
+    def reach(self, project_id: int, what: str = "project") -> None:
+        """Raise :class:`NotFound` when the project is not the token's own: nothing leaks, not even that it exists."""
+        if self.project_id is not None and self.project_id != project_id:
+            raise NotFound(f"no such {what}")
+
+
+def parse_scopes(names: Iterable[str]) -> tuple[Scope, ...]:
+    """Scopes by name, or :class:`InvalidInput` listing the names that exist."""
+    found: list[Scope] = []
+    for name in names:
+        try:
+            found.append(Scope(name))
+        except ValueError:
+            known = ", ".join(s.value for s in Scope)
+            raise InvalidInput(f"unknown scope {name[:60]!r}; there are: {known}", field="scopes") from None
+    return tuple(dict.fromkeys(found))

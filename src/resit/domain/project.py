@@ -1,0 +1,80 @@
+"""Projects and their environments."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from resit.domain.errors import InvalidInput
+from resit.domain.selection import Filters
+
+DEFAULT_ENVIRONMENT = "default"
+"""Every project has this environment from the start, so that a first run needs no settings."""
+
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+MAX_VARIABLES = 500
+MAX_VALUE = 32_768
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """Owner of environments, test cases, tokens and runs.
+
+    ``source``: an absolute path (run in place, by the embedded worker alone) or a git URL. ``shards``: lanes of a run
+    that names none (0: what the suite's own settings say). ``time_limit``: seconds from the first work to the end.
+    """
+
+    id: int
+    uuid: str
+    slug: str
+    name: str
+    source: str
+    executor: str
+    branch: str = ""
+    workdir: str = ""
+    setup: str = ""
+    config: str = ""
+    shards: int = 0
+    time_limit: float = 7200.0
+    created_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A named target of runs. ``secrets`` are names only here; their values leave storage for a worker alone."""
+
+    id: int
+    uuid: str
+    project_id: int
+    slug: str
+    name: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    secrets: tuple[str, ...] = ()
+    filters: Filters = Filters()
+    pool: str = "default"
+    created_at: float = 0.0
+
+
+def check_slug(slug: str, *, field: str = "slug") -> str:
+    """The slug, or :class:`InvalidInput`."""
+    if not _SLUG.fullmatch(slug):
+        raise InvalidInput(
+            f"{slug[:80]!r} is no slug: 1 to 64 lower-case letters, digits, '.', '_' or '-', "
+            "beginning and ending with a letter or digit",
+            field=field,
+        )
+    return slug
+
+
+def check_variables(variables: Mapping[str, str], *, field: str = "variables") -> dict[str, str]:
+    """Environment variables that a process can be given, or :class:`InvalidInput`."""
+    if len(variables) > MAX_VARIABLES:
+        raise InvalidInput(f"more than {MAX_VARIABLES} variables", field=field)
+    for name, value in variables.items():
+        if not _VARIABLE.fullmatch(name):
+            raise InvalidInput(f"{name[:80]!r} is no name of an environment variable", field=field)
+        if name.startswith("RESIT_"):
+            raise InvalidInput(f"{name!r}: names that begin with RESIT_ are Resit's own", field=field)
+        if "\0" in value or len(value) > MAX_VALUE:
+            raise InvalidInput(f"the value of {name!r} has a NUL or is over {MAX_VALUE} characters", field=field)
+    return dict(variables)

@@ -1,0 +1,84 @@
+"""A run: one requested execution of a selection of tests."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from resit.domain.ledger import Counts
+from resit.domain.selection import Selection
+from resit.domain.status import RunStatus, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """What is under test. All parts are for people and for the tests; Resit interprets none of them."""
+
+    url: str = ""
+    branch: str = ""
+    commit: str = ""
+    commit_url: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFacts:
+    """What the listing said of the suite; a re-run takes it over from its source. See ``plugin.Listing``."""
+
+    framework: str = ""
+    lanes: int = 1
+    shares_process: bool = False
+    dispatch_cost: float = 1.0
+    approximate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that went wrong outside any test. ``code`` is a word for programs, ``message`` is for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One requested execution, and how it stands.
+
+    ``branch`` and ``commit`` are the test repository's: what was asked for, then what was checked out. ``shards`` is
+    the number asked for (0: none), ``total_shards`` what the plan gave. ``seq`` grows with every change of the run or its
+    ledger; live pages ask for what is newer than what they have. Times are seconds since the epoch.
+    """
+
+    id: int
+    uuid: str
+    project_id: int
+    environment_id: int
+    status: RunStatus = RunStatus.REQUESTED
+    verdict: Verdict | None = None
+    counts: Counts = Counts()
+    selection: Selection = Selection()
+    source_run_id: int | None = None
+    reason: str = ""
+    branch: str = ""
+    pinned: bool = False
+    """True when the request named a commit: a re-run then uses the same one, else the branch as it stands."""
+    commit: str = ""
+    build: Build = Build()
+    metadata: Mapping[str, str | int | float] = field(default_factory=dict[str, "str | int | float"])
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    shards: int = 0
+    total_shards: int = 0
+    pool: str = "default"
+    facts: PlanFacts = PlanFacts()
+    problems: tuple[Problem, ...] = ()
+    triggered_by: str = ""
+    plan_claim: str = ""
+    seq: int = 0
+    deadline: float = 0.0
+    touched_at: float = 0.0
+    created_at: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
+
+    @property
+    def error(self) -> Problem | None:
+        """The first problem outside any test: why the run was not carried through."""
+        return self.problems[0] if self.problems else None

@@ -1,0 +1,228 @@
+"""The database as services see it: a transaction with one store a kind of thing.
+
+One request or one ingest batch is one transaction. Stores hold no rule: they add, find and save values of the domain.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from resit.domain.access import Token
+from resit.domain.attempt import Attempt, BatchState
+from resit.domain.events import TestResult
+from resit.domain.ledger import Counts, Row
+from resit.domain.plan import PlannedTest
+from resit.domain.project import Environment, Project
+from resit.domain.run import Run
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list that is paged by key; ``next`` is the cursor of the following page, or None."""
+
+    items: Sequence[T]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ledgered:
+    """A ledger row with the test it is about, as that test stood when the run was planned."""
+
+    test: PlannedTest
+    row: Row
+    case_uuid: str = ""
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResult:
+    """A result as it is kept. ``counted``: it was reported by the attempt that held the fence."""
+
+    ordinal: int
+    attempt: int
+    counted: bool
+    found: TestResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactRow:
+    """A stored file's record. ``stored`` is False while only its name is known."""
+
+    id: str
+    run_id: int
+    ordinal: int | None = None
+    attempt: int = 0
+    retry: int = 0
+    name: str = ""
+    content_type: str = "application/octet-stream"
+    size: int = 0
+    stored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LogPart:
+    """One shard's log: shard 0 is checkout, setup and listing. ``size`` in characters."""
+
+    shard: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message to the broker that is written with what it is about, and published afterwards.
+
+    ``kind``: plan, shard, batch, consumer, purge or cancel; ``number``: the shard's or batch's.
+    """
+
+    id: int = 0
+    kind: str
+    run_id: int
+    pool: str
+    number: int = 0
+    data: str = ""
+
+
+class ProjectStore(Protocol):
+    """Projects and environments."""
+
+    def add(self, project: Project) -> Project: ...
+    def get(self, id: int) -> Project | None: ...
+    def by_slug(self, slug: str) -> Project | None: ...
+    def add_environment(self, environment: Environment, sealed: str) -> Environment: ...
+    def environment(self, id: int) -> Environment | None: ...
+    def environment_by_slug(self, project_id: int, slug: str) -> Environment | None: ...
+    def sealed(self, environment_id: int) -> str: ...
+
+
+class TokenStore(Protocol):
+    """Bearer tokens."""
+
+    def add(self, token: Token) -> Token: ...
+    def by_prefix(self, prefix: str) -> Sequence[Token]: ...
+    def get(self, id: int) -> Token | None: ...
+    def all(self, project_id: int | None) -> Sequence[Token]: ...
+    def save(self, token: Token) -> None: ...
+
+
+class RunStore(Protocol):
+    """Runs, and the answers already given to repeated requests."""
+
+    def add(self, run: Run) -> Run: ...
+    def get(self, id: int) -> Run | None: ...
+    def by_uuid(self, uuid: str) -> int | None: ...
+    def save(self, run: Run) -> None: ...
+    def open(self) -> Sequence[Run]: ...
+    def remembered(self, key: str) -> tuple[str, int] | None:
+        """The digest of the request and the run that a key was used for."""
+        ...
+
+    def remember(self, key: str, digest: str, run_id: int, now: float) -> None: ...
+
+
+class LedgerStore(Protocol):
+    """The plan and the ledger of runs."""
+
+    def add(self, run: Run, rows: Sequence[Ledgered]) -> None: ...
+    def plan(self, run_id: int) -> Sequence[PlannedTest]: ...
+    def rows(self, run_id: int) -> Sequence[Row]: ...
+    def of_tests(self, run_id: int, tests: Collection[str]) -> Sequence[Row]: ...
+    def open_of_batch(self, run_id: int, batch: int) -> Sequence[Row]: ...
+    def tests_of_batch(self, run_id: int, batch: int, open_only: bool = False) -> Sequence[PlannedTest]: ...
+    def open_rows(self, run_id: int) -> Sequence[Row]: ...
+    def save(self, run_id: int, rows: Iterable[Row], seq: int) -> None: ...
+    def counts(self, run_id: int) -> Counts: ...
+    def stage(self, run_id: int, claim: str, number: int, tests: Sequence[PlannedTest]) -> None:
+        """Keep a piece of a plan until the plan is complete; a repetition is ignored."""
+        ...
+
+    def staged(self, run_id: int, claim: str) -> Sequence[tuple[int, Sequence[PlannedTest]]]: ...
+    def unstage(self, run_id: int) -> None: ...
+    def expected(self, project_id: int, tests: Sequence[str]) -> Mapping[str, float]:
+        """Expected seconds of tests that have run before, from the test cases."""
+        ...
+
+    def learn(self, project_id: int, run: Run) -> None:
+        """Take the durations and outcomes of a finished run into its test cases."""
+        ...
+
+
+class BatchStore(Protocol):
+    """Batches, attempts and fences."""
+
+    def add(self, run_id: int, numbers: Iterable[int]) -> None: ...
+    def get(self, run_id: int, number: int) -> BatchState | None: ...
+    def open(self, run_id: int) -> Sequence[BatchState]: ...
+    def end(self, run_id: int, number: int) -> None: ...
+    def end_all(self, run_id: int) -> None: ...
+    def attempt(self, claim: str) -> Attempt | None: ...
+    def add_attempt(self, attempt: Attempt) -> None: ...
+    def save_attempt(self, attempt: Attempt) -> None: ...
+    def seen(self, claims: Collection[str], now: float) -> None: ...
+
+
+class ResultStore(Protocol):
+    """Results, artifacts and logs of runs."""
+
+    def add(self, run_id: int, results: Sequence[StoredResult]) -> None:
+        """Keep results; one that is there already (same test, attempt and retry) stays as it is."""
+        ...
+
+    def add_artifacts(self, artifacts: Sequence[ArtifactRow]) -> None: ...
+    def artifact(self, id: str) -> ArtifactRow | None: ...
+    def save_artifact(self, artifact: ArtifactRow) -> None: ...
+    def add_log(self, run_id: int, shard: int, text: str, limit: int) -> None:
+        """Append to a shard's log; past ``limit`` characters a notice takes the place of the rest."""
+        ...
+
+
+class Outbox(Protocol):
+    """Messages to the broker that stand in the same transaction as their cause."""
+
+    def add(self, *messages: Outgoing) -> None: ...
+    def pending(self, limit: int) -> Sequence[Outgoing]: ...
+    def sent(self, ids: Collection[int]) -> None: ...
+
+
+class WorkerStore(Protocol):
+    """Who takes part."""
+
+    def seen(self, name: str, pool: str, slots: int, version: str, now: float) -> None: ...
+    def alive(self, pool: str, since: float) -> int:
+        """How many workers of the pool have been seen since."""
+        ...
+
+
+class Transaction(Protocol):
+    """All stores, in one transaction."""
+
+    @property
+    def projects(self) -> ProjectStore: ...
+    @property
+    def tokens(self) -> TokenStore: ...
+    @property
+    def runs(self) -> RunStore: ...
+    @property
+    def ledger(self) -> LedgerStore: ...
+    @property
+    def batches(self) -> BatchStore: ...
+    @property
+    def results(self) -> ResultStore: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    @property
+    def workers(self) -> WorkerStore: ...
+
+
+class Store(Protocol):
+    """Where transactions begin. Leaving the block commits, an exception rolls everything back."""
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """A transaction that may change things; on SQLite there is one at a time."""
+        ...
+
+    def read(self) -> AbstractContextManager[Transaction]:
+        """A transaction that only looks."""
+        ...

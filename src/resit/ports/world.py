@@ -1,0 +1,75 @@
+"""Time, ids, keys and files: what the core must not make up by itself."""
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """The time, passed in so that tests can turn it."""
+
+    def now(self) -> float:
+        """Seconds since the epoch, UTC."""
+        ...
+
+
+class Ids(Protocol):
+    """Names that nobody has used yet, and the short form of numbers."""
+
+    def uuid(self) -> str:
+        """A fresh UUID."""
+        ...
+
+    def secret(self) -> str:
+        """A fresh secret for a bearer token, URL-safe, with at least 256 bits of chance."""
+        ...
+
+    def short(self, number: int) -> str:
+        """The short id of a run's number: letters only, reversible."""
+        ...
+
+    def number(self, short: str) -> int | None:
+        """The reverse of :meth:`short`; None for what is no short id."""
+        ...
+
+
+class Signer(Protocol):
+    """What the server's key does: seal secrets of environments, sign short-lived rights of workers."""
+
+    def seal(self, secrets: Mapping[str, str]) -> str:
+        """Encrypt secrets for storage."""
+        ...
+
+    def unseal(self, sealed: str) -> dict[str, str]:
+        """The reverse of :meth:`seal`; an empty string gives no secrets."""
+        ...
+
+    def sign(self, subject: str, expires_at: float) -> str:
+        """A token that says "the bearer may speak for ``subject``" until ``expires_at``."""
+        ...
+
+    def verify(self, token: str, now: float) -> str | None:
+        """The subject of a token that is ours and has not expired, else None."""
+        ...
+
+
+class Artifacts(Protocol):
+    """Stored files, by key. Keys are made by us and never hold a user's words."""
+
+    async def put(self, key: str, content: AsyncIterator[bytes], limit: int) -> int:
+        """Store a file whole or not at all; returns its size. Raises ``TooLarge`` past ``limit`` bytes."""
+        ...
+
+    def path(self, key: str) -> Path | None:
+        """Where the file can be read; None when it is not there."""
+        ...
+
+
+class Uploads(Protocol):
+    """How a worker hands attachments over, under the right of its attempt."""
+
+    async def send(self, url: str, token: str, artifact: str, path: Path) -> bool:
+        """Upload a file; False when it can't be taken (gone, too large). Waits while the server is away."""
+        ...
+
+    async def close(self) -> None: ...

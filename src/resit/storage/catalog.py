@@ -1,0 +1,103 @@
+"""Stores of projects, environments, tokens and workers."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from resit.domain.access import Token
+from resit.domain.project import Environment, Project
+from resit.storage import rows, tables
+
+
+class Projects:
+    """See ``resit.ports.storage.ProjectStore``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, project: Project) -> Project:
+        found = self._db.execute(
+            insert(tables.projects).values(rows.project_values(project)).returning(tables.projects.c.id)
+        )
+        return replace(project, id=found.scalar_one())
+
+    def get(self, id: int) -> Project | None:
+        row = self._db.execute(select(tables.projects).where(tables.projects.c.id == id)).mappings().first()
+        return rows.project(row) if row else None
+
+    def by_slug(self, slug: str) -> Project | None:
+        row = self._db.execute(select(tables.projects).where(tables.projects.c.slug == slug)).mappings().first()
+        return rows.project(row) if row else None
+
+    def add_environment(self, environment: Environment, sealed: str) -> Environment:
+        found = self._db.execute(
+            insert(tables.environments)
+            .values(rows.environment_values(environment, sealed))
+            .returning(tables.environments.c.id)
+        )
+        return replace(environment, id=found.scalar_one())
+
+    def environment(self, id: int) -> Environment | None:
+        table = tables.environments
+        row = self._db.execute(select(table).where(table.c.id == id)).mappings().first()
+        return rows.environment(row) if row else None
+
+    def environment_by_slug(self, project_id: int, slug: str) -> Environment | None:
+        table = tables.environments
+        row = (
+            self._db.execute(select(table).where(table.c.project_id == project_id, table.c.slug == slug))
+            .mappings()
+            .first()
+        )
+        return rows.environment(row) if row else None
+
+    def sealed(self, environment_id: int) -> str:
+        table = tables.environments
+        return self._db.execute(select(table.c.sealed).where(table.c.id == environment_id)).scalar() or ""
+
+
+class Tokens:
+    """See ``resit.ports.storage.TokenStore``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, token: Token) -> Token:
+        found = self._db.execute(insert(tables.tokens).values(rows.token_values(token)).returning(tables.tokens.c.id))
+        return replace(token, id=found.scalar_one())
+
+    def by_prefix(self, prefix: str) -> Sequence[Token]:
+        found = self._db.execute(select(tables.tokens).where(tables.tokens.c.prefix == prefix)).mappings()
+        return [rows.token(row) for row in found]
+
+    def get(self, id: int) -> Token | None:
+        row = self._db.execute(select(tables.tokens).where(tables.tokens.c.id == id)).mappings().first()
+        return rows.token(row) if row else None
+
+    def all(self, project_id: int | None) -> Sequence[Token]:
+        query = select(tables.tokens).order_by(tables.tokens.c.id)
+        if project_id is not None:
+            query = query.where(tables.tokens.c.project_id == project_id)
+        return [rows.token(row) for row in self._db.execute(query).mappings()]
+
+    def save(self, token: Token) -> None:
+        self._db.execute(update(tables.tokens).where(tables.tokens.c.id == token.id).values(rows.token_values(token)))
+
+
+class Workers:
+    """See ``resit.ports.storage.WorkerStore``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def seen(self, name: str, pool: str, slots: int, version: str, now: float) -> None:
+        values = {"pool": pool, "slots": slots, "version": version, "seen_at": now}
+        statement = upsert(tables.workers).values(name=name, **values)
+        self._db.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+
+    def alive(self, pool: str, since: float) -> int:
+        table = tables.workers
+        query = select(func.count()).select_from(table).where(table.c.pool == pool, table.c.seen_at >= since)
+        return self._db.execute(query).scalar_one()

@@ -1,0 +1,44 @@
+"""Connecting, and the written list of what differs between the databases.
+
+SQLite: WAL (readers never wait for the writer), ``synchronous=NORMAL`` is *not* used - a commit is on disk when it
+returns, because ingest tells the broker to forget what it has committed; foreign keys on; one writer at a time through
+``BEGIN IMMEDIATE``, so a transaction that will write never fails half-way for a lock.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+BUSY_SECONDS = 30
+
+
+def connect(url: str) -> Engine:
+    """An engine for the database at ``url``, set up as described above."""
+    engine = create_engine(url, pool_size=8, max_overflow=24, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:  # pyright: ignore[reportUnusedFunction] # registered above
+        # The driver's own transaction control would delay BEGIN until the first write.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+        cursor.close()
+
+    return engine
+
+
+@contextmanager
+def transaction(engine: Engine, *, write: bool) -> Generator[Connection]:
+    """A transaction: leaving the block commits, an exception rolls back."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        try:
+            yield connection
+        except BaseException:
+            connection.exec_driver_sql("ROLLBACK")
+            raise
+        connection.exec_driver_sql("COMMIT" if write else "ROLLBACK")

@@ -1,0 +1,153 @@
+"""Stores of batches, attempts, results, artifacts, logs and outgoing messages."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from resit.domain.attempt import Attempt, AttemptState, BatchState
+from resit.ports import ArtifactRow, Outgoing, StoredResult
+from resit.storage import rows, tables
+
+_B = tables.batches
+_A = tables.attempts
+_CUT = "\n[resit: the log is longer than {limit} characters; the rest was left out]\n"
+
+
+class Batches:
+    """See ``resit.ports.storage.BatchStore``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, run_id: int, numbers: Iterable[int]) -> None:
+        values = [{"run_id": run_id, "number": number} for number in numbers]
+        if values:
+            self._db.execute(insert(_B), values)
+
+    def get(self, run_id: int, number: int) -> BatchState | None:
+        found = self._states(select(_B).where(_B.c.run_id == run_id, _B.c.number == number))
+        return found[0] if found else None
+
+    def open(self, run_id: int) -> Sequence[BatchState]:
+        return self._states(select(_B).where(_B.c.run_id == run_id, _B.c.ended.is_(False)).order_by(_B.c.number))
+
+    def _states(self, query: Select[Any]) -> list[BatchState]:
+        found = self._db.execute(query).mappings().all()
+        claims = [row["fence"] for row in found if row["fence"]]
+        held = (
+            {
+                row["claim"]: rows.attempt(row)
+                for row in self._db.execute(select(_A).where(_A.c.claim.in_(claims))).mappings()
+            }
+            if claims
+            else {}
+        )
+        return [
+            BatchState(run_id=row["run_id"], number=row["number"], ended=row["ended"], fence=held.get(row["fence"]))
+            for row in found
+        ]
+
+    def end(self, run_id: int, number: int) -> None:
+        self._db.execute(update(_B).where(_B.c.run_id == run_id, _B.c.number == number).values(ended=True))
+
+    def end_all(self, run_id: int) -> None:
+        self._db.execute(update(_B).where(_B.c.run_id == run_id).values(ended=True))
+
+    def attempt(self, claim: str) -> Attempt | None:
+        row = self._db.execute(select(_A).where(_A.c.claim == claim)).mappings().first()
+        return rows.attempt(row) if row else None
+
+    def add_attempt(self, attempt: Attempt) -> None:
+        self._db.execute(insert(_A).values(rows.attempt_values(attempt)))
+        self._db.execute(
+            update(_B).where(_B.c.run_id == attempt.run_id, _B.c.number == attempt.batch).values(fence=attempt.claim)
+        )
+
+    def save_attempt(self, attempt: Attempt) -> None:
+        self._db.execute(update(_A).where(_A.c.claim == attempt.claim).values(rows.attempt_values(attempt)))
+
+    def seen(self, claims: Collection[str], now: float) -> None:
+        if claims:
+            running = AttemptState.RUNNING.value
+            self._db.execute(update(_A).where(_A.c.claim.in_(list(claims)), _A.c.state == running).values(seen_at=now))
+
+
+class Results:
+    """See ``resit.ports.storage.ResultStore``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, run_id: int, results: Sequence[StoredResult]) -> None:
+        if results:
+            statement = upsert(tables.results).on_conflict_do_nothing()
+            self._db.execute(statement, [rows.result_values(run_id, result) for result in results])
+
+    def add_artifacts(self, artifacts: Sequence[ArtifactRow]) -> None:
+        if not artifacts:
+            return
+        statement = upsert(tables.artifacts)
+        # An upload may have come first: it knew the size and that the file is stored, but not what it is about.
+        told = ("ordinal", "attempt", "retry", "name", "content_type")
+        self._db.execute(
+            statement.on_conflict_do_update(
+                index_elements=["id"], set_={name: statement.excluded[name] for name in told}
+            ),
+            [rows.artifact_values(artifact) for artifact in artifacts],
+        )
+
+    def artifact(self, id: str) -> ArtifactRow | None:
+        row = self._db.execute(select(tables.artifacts).where(tables.artifacts.c.id == id)).mappings().first()
+        return rows.artifact(row) if row else None
+
+    def save_artifact(self, artifact: ArtifactRow) -> None:
+        statement = upsert(tables.artifacts).values(rows.artifact_values(artifact))
+        self._db.execute(
+            statement.on_conflict_do_update(
+                index_elements=["id"], set_={"size": artifact.size, "stored": artifact.stored}
+            )
+        )
+
+    def add_log(self, run_id: int, shard: int, text: str, limit: int) -> None:
+        table = tables.logs
+        end = (
+            self._db.execute(
+                select(func.max(table.c.offset + func.length(table.c.text))).where(
+                    table.c.run_id == run_id, table.c.shard == shard
+                )
+            ).scalar()
+            or 0
+        )
+        if end >= limit:
+            return
+        if end + len(text) > limit:
+            text = text[: limit - end] + _CUT.format(limit=limit)
+        # A NUL would end the text early for the database's length().
+        text = text.replace("\0", "�")
+        self._db.execute(insert(table).values(run_id=run_id, shard=shard, offset=end, text=text))
+
+
+class Messages:
+    """See ``resit.ports.storage.Outbox``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, *messages: Outgoing) -> None:
+        if messages:
+            values = [
+                {"kind": m.kind, "run_id": m.run_id, "pool": m.pool, "number": m.number, "data": m.data}
+                for m in messages
+            ]
+            self._db.execute(insert(tables.outbox), values)
+
+    def pending(self, limit: int) -> Sequence[Outgoing]:
+        query = select(tables.outbox).order_by(tables.outbox.c.id).limit(limit)
+        names = Outgoing.__dataclass_fields__
+        return [Outgoing(**{name: row[name] for name in names}) for row in self._db.execute(query).mappings()]
+
+    def sent(self, ids: Collection[int]) -> None:
+        if ids:
+            self._db.execute(delete(tables.outbox).where(tables.outbox.c.id.in_(list(ids))))

@@ -1,0 +1,152 @@
+"""Store of plans and ledgers. Statements are in bulk: a run of 20,000 tests is a few statements, not 20,000."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from resit.domain import wire
+from resit.domain.ledger import Counts, Row
+from resit.domain.plan import PlannedTest
+from resit.domain.run import Run
+from resit.domain.status import Outcome
+from resit.ports import Ledgered
+from resit.storage import rows, tables
+
+_L = tables.ledger
+_C = tables.test_cases
+_IN = 500
+"""Values in one IN list: far under every database's limit."""
+
+
+def _slices(values: Collection[str]) -> Iterator[list[str]]:
+    found = list(values)
+    for start in range(0, len(found), _IN):
+        yield found[start : start + _IN]
+
+
+class Ledger:
+    """See ``resit.ports.storage.LedgerStore``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, run: Run, rows_: Sequence[Ledgered]) -> None:
+        if not rows_:
+            return
+        self._db.execute(insert(_L), [rows.ledger_values(run.id, row, run.seq) for row in rows_])
+        cases = [
+            {
+                "uuid": row.case_uuid,
+                "project_id": run.project_id,
+                "test": row.test.id,
+                "file": row.test.file,
+                "title": rows.dumps(list(row.test.title_path)),
+                "variant": row.test.variant,
+                "tags": rows.dumps(list(row.test.tags)) if row.test.tags else "",
+                "line": row.test.line,
+                "created_at": run.touched_at,
+            }
+            for row in rows_
+            if row.row.outcome is not Outcome.NOT_FOUND
+        ]
+        if cases:
+            statement = upsert(_C)
+            now = {name: statement.excluded[name] for name in ("file", "title", "variant", "tags", "line")}
+            self._db.execute(statement.on_conflict_do_update(index_elements=["project_id", "test"], set_=now), cases)
+
+    def plan(self, run_id: int) -> Sequence[PlannedTest]:
+        query = select(_L).where(_L.c.run_id == run_id).order_by(_L.c.ordinal)
+        return [rows.test(row) for row in self._db.execute(query).mappings()]
+
+    def rows(self, run_id: int) -> Sequence[Row]:
+        query = select(_L).where(_L.c.run_id == run_id).order_by(_L.c.ordinal)
+        return [rows.ledger_row(row) for row in self._db.execute(query).mappings()]
+
+    def of_tests(self, run_id: int, tests: Collection[str]) -> Sequence[Row]:
+        found: list[Row] = []
+        for some in _slices(tests):
+            query = select(_L).where(_L.c.run_id == run_id, _L.c.test.in_(some))
+            found.extend(rows.ledger_row(row) for row in self._db.execute(query).mappings())
+        return found
+
+    def open_of_batch(self, run_id: int, batch: int) -> Sequence[Row]:
+        query = select(_L).where(_L.c.run_id == run_id, _L.c.batch == batch, _L.c.outcome.is_(None))
+        return [rows.ledger_row(row) for row in self._db.execute(query.order_by(_L.c.ordinal)).mappings()]
+
+    def tests_of_batch(self, run_id: int, batch: int, open_only: bool = False) -> Sequence[PlannedTest]:
+        query = select(_L).where(_L.c.run_id == run_id, _L.c.batch == batch).order_by(_L.c.ordinal)
+        if open_only:
+            query = query.where(_L.c.outcome.is_(None))
+        return [rows.test(row) for row in self._db.execute(query).mappings()]
+
+    def open_rows(self, run_id: int) -> Sequence[Row]:
+        query = select(_L).where(_L.c.run_id == run_id, _L.c.outcome.is_(None)).order_by(_L.c.ordinal)
+        return [rows.ledger_row(row) for row in self._db.execute(query).mappings()]
+
+    def save(self, run_id: int, rows_: Iterable[Row], seq: int) -> None:
+        values = [{"b_run": run_id, "b_ordinal": row.ordinal, "seq": seq, **rows.ledger_state(row)} for row in rows_]
+        if not values:
+            return
+        names = [name for name in values[0] if not name.startswith("b_")]
+        statement = update(_L).where(_L.c.run_id == bindparam("b_run"), _L.c.ordinal == bindparam("b_ordinal"))
+        self._db.execute(statement.values({name: bindparam(name) for name in names}), values)
+
+    def counts(self, run_id: int) -> Counts:
+        state = case(
+            (_L.c.outcome.is_not(None), _L.c.outcome),
+            (_L.c.running, "running"),
+            else_="planned",
+        )
+        query = (
+            select(state, func.count(), func.sum(case((_L.c.precluded, 1), else_=0)))
+            .where(_L.c.run_id == run_id)
+            .group_by(state)
+        )
+        found = self._db.execute(query).all()
+        return Counts(**{name: number for name, number, _ in found}, precluded=sum(row[2] for row in found))
+
+    def stage(self, run_id: int, claim: str, number: int, tests: Sequence[PlannedTest]) -> None:
+        text = rows.dumps([wire.test_to_wire(test) for test in tests])
+        statement = upsert(tables.plan_parts).values(run_id=run_id, claim=claim, number=number, tests=text)
+        self._db.execute(statement.on_conflict_do_nothing())
+
+    def staged(self, run_id: int, claim: str) -> Sequence[tuple[int, Sequence[PlannedTest]]]:
+        table = tables.plan_parts
+        query = select(table).where(table.c.run_id == run_id, table.c.claim == claim).order_by(table.c.number)
+        return rows.parts(list(self._db.execute(query).mappings()))
+
+    def unstage(self, run_id: int) -> None:
+        self._db.execute(delete(tables.plan_parts).where(tables.plan_parts.c.run_id == run_id))
+
+    def expected(self, project_id: int, tests: Sequence[str]) -> Mapping[str, float]:
+        found: dict[str, float] = {}
+        for some in _slices(tests):
+            query = select(_C.c.test, _C.c.expected).where(
+                _C.c.project_id == project_id, _C.c.test.in_(some), _C.c.expected.is_not(None)
+            )
+            found.update((row[0], row[1]) for row in self._db.execute(query))
+        return found
+
+    def learn(self, project_id: int, run: Run) -> None:
+        ran = [Outcome.PASSED.value, Outcome.FAILED.value, Outcome.FLAKY.value]
+        one = (
+            select(_L.c.outcome, _L.c.duration)
+            .where(_L.c.run_id == run.id, _L.c.test == _C.c.test)
+            .correlate(_C)
+            .subquery()
+        )
+        duration = select(one.c.duration).scalar_subquery()
+        outcome = select(one.c.outcome).scalar_subquery()
+        learnt = case(
+            (outcome.not_in(ran), _C.c.expected),
+            (_C.c.expected.is_(None), duration),
+            # half of what was known, half of what is new: follows a change within a few runs, forgives one bad day
+            else_=_C.c.expected * 0.5 + duration * 0.5,
+        )
+        tests = select(_L.c.test).where(_L.c.run_id == run.id)
+        self._db.execute(
+            update(_C)
+            .where(_C.c.project_id == project_id, _C.c.test.in_(tests))
+            .values(expected=learnt, last_outcome=outcome, last_run_id=run.id)
+        )

@@ -1,0 +1,45 @@
+"""Store of runs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, insert, select, update
+
+from resit.domain.run import Run
+from resit.domain.status import RunStatus
+from resit.storage import rows, tables
+
+_OPEN = [status.value for status in RunStatus if status.open]
+
+
+class Runs:
+    """See ``resit.ports.storage.RunStore``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def add(self, run: Run) -> Run:
+        found = self._db.execute(insert(tables.runs).values(rows.run_values(run)).returning(tables.runs.c.id))
+        return replace(run, id=found.scalar_one())
+
+    def get(self, id: int) -> Run | None:
+        row = self._db.execute(select(tables.runs).where(tables.runs.c.id == id)).mappings().first()
+        return rows.run(row) if row else None
+
+    def by_uuid(self, uuid: str) -> int | None:
+        return self._db.execute(select(tables.runs.c.id).where(tables.runs.c.uuid == uuid)).scalar()
+
+    def save(self, run: Run) -> None:
+        self._db.execute(update(tables.runs).where(tables.runs.c.id == run.id).values(rows.run_values(run)))
+
+    def open(self) -> Sequence[Run]:
+        query = select(tables.runs).where(tables.runs.c.status.in_(_OPEN)).order_by(tables.runs.c.id)
+        return [rows.run(row) for row in self._db.execute(query).mappings()]
+
+    def remembered(self, key: str) -> tuple[str, int] | None:
+        table = tables.requests
+        row = self._db.execute(select(table.c.digest, table.c.run_id).where(table.c.key == key)).first()
+        return (row[0], row[1]) if row else None
+
+    def remember(self, key: str, digest: str, run_id: int, now: float) -> None:
+        self._db.execute(insert(tables.requests).values(key=key, digest=digest, run_id=run_id, created_at=now))

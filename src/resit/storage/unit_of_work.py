@@ -1,0 +1,45 @@
+"""The transaction that services work in, over SQLAlchemy Core."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine
+
+from resit.storage.catalog import Projects, Tokens, Workers
+from resit.storage.connect import transaction
+from resit.storage.execution import Batches, Messages, Results
+from resit.storage.ledger import Ledger
+from resit.storage.runs import Runs
+
+
+class SqlTransaction:
+    """All stores on one connection; see ``resit.ports.Transaction``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.projects = Projects(connection)
+        self.tokens = Tokens(connection)
+        self.runs = Runs(connection)
+        self.ledger = Ledger(connection)
+        self.batches = Batches(connection)
+        self.results = Results(connection)
+        self.outbox = Messages(connection)
+        self.workers = Workers(connection)
+
+
+class SqlStore:
+    """Where transactions begin; see ``resit.ports.Store``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def write(self) -> Generator[SqlTransaction]:
+        """A transaction that may change things."""
+        with transaction(self.engine, write=True) as connection:
+            yield SqlTransaction(connection)
+
+    @contextmanager
+    def read(self) -> Generator[SqlTransaction]:
+        """A transaction that only looks."""
+        with transaction(self.engine, write=False) as connection:
+            yield SqlTransaction(connection)
