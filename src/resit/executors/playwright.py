@@ -1,0 +1,217 @@
+"""The executor of Playwright Test suites, 1.44 and newer.
+
+One process executes a batch on all lanes of the worker: Playwright's own dispatcher shares the tests out for nothing,
+and a start costs more than most tests. Tests are chosen by id through a reporter that is added from outside; nothing
+of the user's repository or configuration is touched.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from resit.domain.events import Log
+from resit.domain.plan import PlannedTest, unique
+from resit.executors import playwright_command as command
+from resit.executors.playwright_events import BatchFold, described, planned_tests
+from resit.executors.process import Exit, SpoolTail, TestProcess
+from resit.plugin import Batch, BatchEnd, CollectionFailed, ExecutorError, Listing, Sink, Suite
+
+__all__ = ["PlaywrightExecutor", "PlaywrightSession"]
+
+_DISPATCH_COST = 2.4
+_TAIL = 3000
+_MOST_ERRORS = 10
+
+
+class PlaywrightExecutor:
+    """Lists and executes suites of Playwright Test."""
+
+    @property
+    def name(self) -> str:
+        """The name of its entry point."""
+        return "playwright"
+
+    async def list(self, suite: Suite, sink: Sink) -> Listing:
+        """Every test that a run of the suite would execute, in Playwright's order, setup and teardown projects too.
+
+        A suite without tests is a listing without tests. Raises :class:`~resit.plugin.NotASuite` and
+        :class:`~resit.plugin.CollectionFailed`.
+        """
+        installation = await asyncio.to_thread(command.find, suite)
+        paths = command.Paths.of(suite.scratch, "list", installation.release)
+        command.prepare(suite, installation, paths, None)
+        told = _ListingTold(sink)
+        output = _Output(sink, skip_listing=True)
+        process = _Process(
+            command.list_command(suite, installation, paths), suite, command.environment(suite, installation, paths)
+        )
+        exit_ = await process.run(paths, told.feed, output.write)
+        if told.errors or not told.ended:
+            cause = "\n".join(told.errors[:_MOST_ERRORS]) or output.tail or str(exit_)
+            raise CollectionFailed(f"Playwright could not list the tests: {cause}")
+        return Listing(
+            tests=unique(told.tests),
+            framework=f"Playwright {installation.version}",
+            lanes=max(1, told.workers),
+            shares_process=True,
+            dispatch_cost=_DISPATCH_COST,
+        )
+
+    async def open(self, suite: Suite, lanes: int) -> "PlaywrightSession":
+        """A session with ``lanes`` Playwright workers; raises :class:`~resit.plugin.NotASuite`."""
+        return PlaywrightSession(suite, await asyncio.to_thread(command.find, suite), lanes)
+
+
+class PlaywrightSession:
+    """An open suite. Every batch has a process of its own; batches of one session run one after the other."""
+
+    def __init__(self, suite: Suite, installation: command.Installation, lanes: int) -> None:
+        self._suite = suite
+        self._installation = installation
+        self._lanes = max(1, lanes)
+        self._processes = 0
+        self._current: _Process | None = None
+        self._stopped = False
+
+    @property
+    def shares_process(self) -> bool:
+        """True: a batch uses every lane."""
+        return True
+
+    async def run(self, batch: Batch, lane: int, sink: Sink) -> BatchEnd:
+        """Execute ``batch``; ``lane`` is of no account. See :meth:`resit.plugin.Session.run`."""
+        fold = BatchFold(batch.tests)
+        while not self._stopped and (tests := fold.next_tests()):
+            output = _Output(sink)
+            exit_ = await self._execute(tests, fold, output, sink)
+            if self._stopped:
+                _emit(sink, fold.flush())
+                break
+            events, obstacle = fold.after(exit_, output.tail)
+            _emit(sink, events)
+            if obstacle is not None and fold.untouched:
+                raise ExecutorError(obstacle.message)
+            if obstacle is not None:
+                _emit(sink, fold.give_up(obstacle.message))
+        return BatchEnd(tuple(fold.problems))
+
+    async def _execute(self, tests: tuple[PlannedTest, ...], fold: BatchFold, output: "_Output", sink: Sink) -> Exit:
+        suite, installation = self._suite, self._installation
+        self._processes += 1
+        paths = command.Paths.of(suite.scratch, str(self._processes), installation.release)
+        command.prepare(suite, installation, paths, tests)
+        self._current = _Process(
+            command.run_command(suite, installation, paths, tests, self._lanes),
+            suite,
+            command.environment(suite, installation, paths),
+        )
+
+        def on_line(line: dict[str, Any]) -> None:
+            if line.get("t") == "complaint":
+                sink(Log(f"Resit's reporter stumbled: {line['message']}\n"))
+            _emit(sink, fold.feed(line))
+
+        return await self._current.run(paths, on_line, output.write)
+
+    async def stop(self) -> None:
+        """End the running process and all that it started, politely first; :meth:`run` returns with what was done."""
+        self._stopped = True
+        if self._current is not None:
+            await self._current.stop()
+
+    async def close(self) -> None:
+        """End what still runs."""
+        await self.stop()
+
+
+class _Process:
+    """One call of Playwright, from its start until nothing of it is left."""
+
+    def __init__(self, argv: list[str], suite: Suite, env: dict[str, str]) -> None:
+        self._argv = argv
+        self._suite = suite
+        self._env = env
+        self._process: TestProcess | None = None
+        self._stopped = False
+
+    async def run(
+        self, paths: command.Paths, on_line: Callable[[dict[str, Any]], None], on_output: Callable[[str], None]
+    ) -> Exit:
+        """Run to the end. Raises :class:`ExecutorError` when the process can't be started."""
+        try:
+            process = await TestProcess.start(self._argv, cwd=self._suite.workdir, env=self._env, on_output=on_output)
+        except OSError as error:
+            raise ExecutorError(f"Playwright could not be started: {error}") from error
+        self._process = process
+        spool = SpoolTail(paths.spool, on_line)
+        following = asyncio.create_task(spool.run())
+        try:
+            return await (process.stop() if self._stopped else process.wait())
+        except asyncio.CancelledError:
+            await process.stop()
+            raise
+        finally:
+            following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await following
+            spool.drain()
+            await asyncio.to_thread(process.cleanup)
+
+    async def stop(self) -> None:
+        self._stopped = True
+        if self._process is not None:
+            await self._process.stop()
+
+
+class _Output:
+    """Passes what Playwright prints on to the sink, and keeps the end of it for messages."""
+
+    def __init__(self, sink: Sink, *, skip_listing: bool = False) -> None:
+        self._sink = sink
+        self._skip_listing = skip_listing
+        self._tail = ""
+
+    @property
+    def tail(self) -> str:
+        """The last lines, without blanks around them."""
+        return self._tail.strip()
+
+    def write(self, text: str) -> None:
+        if self._skip_listing:  # a line a test, all of them known from the reporter
+            lines = text.splitlines(keepends=True)
+            text = "".join(line for line in lines if not (line.startswith("  ") and " › " in line))
+        if text:
+            self._tail = (self._tail + text)[-_TAIL:]
+            self._sink(Log(text))
+
+
+class _ListingTold:
+    """What the reporter tells in a listing."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.tests: list[PlannedTest] = []
+        self.errors: list[str] = []
+        self.workers = 1
+        self.ended = False
+
+    def feed(self, line: dict[str, Any]) -> None:
+        match line.get("t"):
+            case "tests":
+                self.tests += planned_tests(line)
+            case "config":
+                self.workers = int(line["workers"])
+            case "only":
+                self._sink(Log(f"test.only: {line['kept']} of {line['all']} tests are listed\n"))
+            case "error" | "complaint":
+                self.errors.append(described(line))
+            case "end":
+                self.ended = True
+            case _:
+                pass
+
+
+def _emit(sink: Sink, events: list[Any]) -> None:
+    for event in events:
+        sink(event)
