@@ -1,0 +1,51 @@
+"""One message under a lease."""
+
+import contextlib
+import json
+
+from nats.aio.msg import Msg
+
+from resit.broker.link import Link, Missing
+
+
+class NatsDelivery:
+    """Implements :class:`resit.ports.Delivery`."""
+
+    def __init__(self, link: Link, message: Msg) -> None:
+        self._link = link
+        self._reply = message.reply
+        self._subject = message.subject
+        self._data = message.data
+        self._deliveries = message.metadata.num_delivered
+
+    @property
+    def subject(self) -> str:
+        """The subject under which it was published."""
+        return self._subject
+
+    @property
+    def data(self) -> bytes:
+        """What was published."""
+        return self._data
+
+    @property
+    def deliveries(self) -> int:
+        """How often it has been delivered, this time included; a delivery that was given back counts too."""
+        return self._deliveries
+
+    async def renew(self) -> None:
+        """Extend the lease by its full length; never raises: without a broker the lease just runs out."""
+        self._link.hint(self._reply, b"+WPI")
+
+    async def done(self) -> None:
+        """Settle; returns once the broker has noted it, or when there is nothing left to settle.
+
+        Raises :class:`~resit.ports.BrokerAway`: then the message comes back.
+        """
+        with contextlib.suppress(Missing):  # purged with its consumer, or the broker's store was deleted
+            await self._link.request(self._reply, b"+ACK", what="settle")
+
+    async def give_back(self, delay: float = 0.0) -> None:
+        """End the lease; never raises: without a broker the lease just runs out."""
+        after = b" " + json.dumps({"delay": int(delay * 1e9)}).encode() if delay > 0 else b""
+        self._link.hint(self._reply, b"-NAK" + after)

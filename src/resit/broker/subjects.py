@@ -1,0 +1,119 @@
+"""The names of everything that the broker holds; pure functions, the only place where subjects are made or taken apart.
+
+=========  ===================================  =======================================================
+stream     subject                              meaning
+=========  ===================================  =======================================================
+JOBS       ``jobs.<pool>.<kind>.<run>.<n>``     one unit of work; ``n`` is the lane, 0 where there is none
+BATCHES    ``batches.<pool>.<run>.<batch>``     one batch of a run
+EVENTS     ``events.<pool>.<run>``              what happened in a run
+(none)     ``cancel.<run>``                     stop a run, to every worker
+(none)     ``ask.<question>``                   request and reply, one control plane answers
+=========  ===================================  =======================================================
+
+The pool comes first so that rights can be cut by it.
+"""
+
+import re
+
+from resit.ports import Job
+
+JOBS = "JOBS"
+BATCHES = "BATCHES"
+EVENTS = "EVENTS"
+
+EVENTS_CONSUMER = "control"
+CONTROL_GROUP = "control"
+ANY_CANCEL = "cancel.*"
+
+_POOL = re.compile(r"[a-z0-9-]{1,64}")
+_WORD = re.compile(r"[a-z0-9_-]{1,64}")
+
+
+def check_pool(pool: str) -> str:
+    """``pool`` itself when it can be part of a subject. Raises ValueError."""
+    if not _POOL.fullmatch(pool):
+        raise ValueError(f"not a pool name: {pool!r}; allowed are a-z, 0-9 and '-', at most 64 characters")
+    return pool
+
+
+def _word(text: str) -> str:
+    if not _WORD.fullmatch(text):
+        raise ValueError(f"not a word of a subject: {text!r}; allowed are a-z, 0-9, '_' and '-'")
+    return text
+
+
+def job(pool: str, job: Job) -> str:
+    """The subject of a job. Raises ValueError for a pool or kind that can't be part of a subject."""
+    return f"jobs.{check_pool(pool)}.{_word(job.kind)}.{job.run:d}.{job.number:d}"
+
+
+def parse_job(subject: str) -> Job:
+    """The job that a subject names. Raises ValueError when it names none."""
+    match subject.split("."):
+        case ["jobs", _, kind, run, number]:
+            return Job(kind, int(run), int(number))
+        case _:
+            raise ValueError(f"not the subject of a job: {subject!r}")
+
+
+def pool_jobs(pool: str) -> str:
+    """Every job of a pool."""
+    return f"jobs.{check_pool(pool)}.>"
+
+
+def run_jobs(run: int, pool: str = "*") -> str:
+    """Every job of a run."""
+    return f"jobs.{pool}.*.{run:d}.*"
+
+
+def batch(pool: str, run: int, number: int) -> str:
+    """The subject of a batch."""
+    return f"batches.{check_pool(pool)}.{run:d}.{number:d}"
+
+
+def parse_batch(subject: str) -> int:
+    """The batch number that a subject names. Raises ValueError when it names none."""
+    match subject.split("."):
+        case ["batches", _, _, number]:
+            return int(number)
+        case _:
+            raise ValueError(f"not the subject of a batch: {subject!r}")
+
+
+def run_batches(run: int, pool: str = "*") -> str:
+    """Every batch of a run."""
+    return f"batches.{pool}.{run:d}.*"
+
+
+def events(pool: str, run: int) -> str:
+    """The subject of a run's events."""
+    return f"events.{check_pool(pool)}.{run:d}"
+
+
+def cancel(run: int) -> str:
+    """The subject that tells workers to stop a run."""
+    return f"cancel.{run:d}"
+
+
+def parse_cancel(subject: str) -> int:
+    """The run that is cancelled. Raises ValueError when the subject names none."""
+    match subject.split("."):
+        case ["cancel", run]:
+            return int(run)
+        case _:
+            raise ValueError(f"not the subject of a cancellation: {subject!r}")
+
+
+def ask(question: str) -> str:
+    """The subject of a question to the control planes. Raises ValueError for a question with other characters."""
+    return f"ask.{_word(question)}"
+
+
+def pool_consumer(pool: str) -> str:
+    """The name of the consumer that all workers of a pool share."""
+    return f"pool-{check_pool(pool)}"
+
+
+def run_consumer(run: int) -> str:
+    """The name of the consumer of a run's batches."""
+    return f"run-{run:d}"
