@@ -173,6 +173,16 @@ def state(row: Row) -> str:
     return "running" if row.running else "planned"
 
 
+def moved(counts: Counts, before: Row, after: Row) -> Counts:
+    """The counts after one row went from ``before`` to ``after``."""
+    left, entered = state(before), state(after)
+    if left == entered and before.precluded == after.precluded:
+        return counts
+    change = {left: getattr(counts, left) - 1}
+    change[entered] = change.get(entered, getattr(counts, entered)) + 1
+    return replace(counts, **change, precluded=counts.precluded + after.precluded - before.precluded)
+
+
 def count(rows: Iterable[Row]) -> Counts:
     """Count the rows by state."""
     found: dict[str, int] = {}

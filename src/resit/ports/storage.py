@@ -144,6 +144,10 @@ class LedgerStore(Protocol):
         """Expected seconds of tests that have run before, from the test cases."""
         ...
 
+    def names_of_cases(self, project_id: int, uuids: Sequence[str]) -> Sequence[str]:
+        """The framework ids of test cases."""
+        ...
+
     def learn(self, project_id: int, run: Run) -> None:
         """Take the durations and outcomes of a finished run into its test cases."""
         ...

@@ -28,6 +28,11 @@ def connect(url: str) -> Engine:
         cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
         cursor.close()
 
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction] # registered above
+        reads = connection.get_execution_options().get("reads", False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
     return engine
 
 
@@ -35,10 +40,7 @@ def connect(url: str) -> Engine:
 def transaction(engine: Engine, *, write: bool) -> Generator[Connection]:
     """A transaction: leaving the block commits, an exception rolls back."""
     with engine.connect() as connection:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-        try:
+        if not write:
+            connection = connection.execution_options(reads=True)
+        with connection.begin():
             yield connection
-        except BaseException:
-            connection.exec_driver_sql("ROLLBACK")
-            raise
-        connection.exec_driver_sql("COMMIT" if write else "ROLLBACK")

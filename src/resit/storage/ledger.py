@@ -128,6 +128,13 @@ class Ledger:
             found.update((row[0], row[1]) for row in self._db.execute(query))
         return found
 
+    def names_of_cases(self, project_id: int, uuids: Sequence[str]) -> Sequence[str]:
+        found: list[str] = []
+        for some in _slices(uuids):
+            query = select(_C.c.test).where(_C.c.project_id == project_id, _C.c.uuid.in_(some))
+            found.extend(self._db.execute(query).scalars())
+        return found
+
     def learn(self, project_id: int, run: Run) -> None:
         ran = [Outcome.PASSED.value, Outcome.FAILED.value, Outcome.FLAKY.value]
         one = (

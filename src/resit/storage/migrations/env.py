@@ -5,11 +5,12 @@ from alembic import context
 from resit.storage.tables import metadata
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=metadata, render_as_batch=connection.dialect.name == "sqlite")
-connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.dialect.name == "sqlite" else "BEGIN")
-try:
+context.configure(
+    connection=connection,
+    target_metadata=metadata,
+    render_as_batch=connection.dialect.name == "sqlite",
+    # SQLite takes schema changes back like any other; Alembic does not assume it
+    transactional_ddl=True,
+)
+with context.begin_transaction():
     context.run_migrations()
-except BaseException:
-    connection.exec_driver_sql("ROLLBACK")
-    raise
-connection.exec_driver_sql("COMMIT")

@@ -149,7 +149,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
         sa.UniqueConstraint("uuid", name=op.f("uq_runs_uuid")),
         sqlite_autoincrement=True,
-        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_runs_project_id_id"), "runs", ["project_id", "id"], unique=False)
     op.create_index(op.f("ix_runs_source_run_id"), "runs", ["source_run_id"], unique=False)
@@ -193,7 +192,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_batches_run_id")),
         sa.PrimaryKeyConstraint("run_id", "number", name=op.f("pk_batches")),
         sqlite_with_rowid=False,
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "ledger",
@@ -219,7 +217,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_ledger_run_id")),
         sa.PrimaryKeyConstraint("run_id", "ordinal", name=op.f("pk_ledger")),
         sa.UniqueConstraint("run_id", "test", name=op.f("uq_ledger_run_id_test")),
-        sqlite_with_rowid=False,
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_ledger_run_id_batch"), "ledger", ["run_id", "batch"], unique=False)
@@ -267,6 +264,5 @@ def upgrade() -> None:
         sa.Column("details", sa.Text(), server_default="", nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_results_run_id")),
         sa.PrimaryKeyConstraint("run_id", "ordinal", "attempt", "retry", name=op.f("pk_results")),
-        sqlite_with_rowid=False,
         sqlite_with_rowid=False,
     )

@@ -1,0 +1,140 @@
+"""From a selection to a plan, its ledger and its batches."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from resit.domain import balance, ledger, selection
+from resit.domain.errors import Conflict
+from resit.domain.ids import case_uuid
+from resit.domain.ledger import Row
+from resit.domain.plan import PlannedTest
+from resit.domain.run import PlanFacts, Problem, Run
+from resit.domain.selection import Filters, Resolution
+from resit.domain.status import RunStatus, SelectionKind
+from resit.ports import Ledgered, Outgoing
+from resit.services.desk import Desk
+
+WORKER_SEEN = 30.0
+"""Seconds within which a worker must have been heard of to count for the balance."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a worker found when it listed a suite, besides the tests themselves, which came in pieces."""
+
+    parts: int
+    facts: PlanFacts
+    commit: str
+
+
+def begin(desk: Desk, run: Run, claim: str) -> Run:
+    """A worker began to plan; a second one takes over from the first."""
+    if run.status not in (RunStatus.ADMITTED, RunStatus.PLANNING) or run.plan_claim == claim:
+        return run
+    return desk.put(replace(run, status=RunStatus.PLANNING, plan_claim=claim, started_at=run.started_at or desk.now))
+
+
+def listed(desk: Desk, run: Run, claim: str, found: Listed) -> Run:
+    """A worker has listed the suite: resolve the selection and hand out the work."""
+    if run.status is not RunStatus.PLANNING or run.plan_claim != claim:
+        return run
+    pieces = desk.tx.ledger.staged(run.id, claim)
+    if len(pieces) != found.parts:
+        raise Conflict(f"run {run.id}: the plan has {len(pieces)} of {found.parts} parts")
+    tests = [test for _, piece in pieces for test in piece]
+    desk.tx.ledger.unstage(run.id)
+    environment = desk.tx.projects.environment(run.environment_id)
+    filters = environment.filters if environment else Filters()
+    chosen = _by_id(desk, run)
+    resolution = selection.resolve(chosen, tests, filters)
+    run = replace(run, facts=found.facts, commit=found.commit or run.commit)
+    if not resolution.planned and not resolution.missing:
+        return desk.fail(desk.put(run), Problem(code="no_tests", message=_none(run, tests, filters)))
+    return _hand_out(desk, run, resolution)
+
+
+def _by_id(desk: Desk, run: Run) -> selection.Selection:
+    """The selection with test case UUIDs turned into the framework's ids."""
+    if not run.selection.tests:
+        return run.selection
+    project = desk.tx.projects.get(run.project_id)
+    ids = {name for name in run.selection.tests if len(name) == 36}
+    if not ids or project is None:
+        return run.selection
+    known = {case_uuid(project.uuid, t): t for t in desk.tx.ledger.names_of_cases(run.project_id, sorted(ids))}
+    return replace(run.selection, tests=tuple(known.get(name, name) for name in run.selection.tests))
+
+
+def _none(run: Run, tests: Sequence[PlannedTest], filters: Filters) -> str:
+    """Why there is nothing to run, and what to do about it."""
+    if not tests:
+        return "the suite has no tests: check the project's workdir and configuration"
+    if run.selection.tags:
+        tags = ", ".join(run.selection.tags)
+        return f"none of the suite's {len(tests)} tests has a tag of {tags} within the environment's filters"
+    return f"the environment's filters (match {list(filters.match)}, ignore {list(filters.ignore)}) leave no test"
+
+
+def expand(desk: Desk, run: Run) -> Run:
+    """Make the plan of a re-run from its source's: no listing, so it starts at once."""
+    if run.status is not RunStatus.ADMITTED or run.source_run_id is None:
+        return run
+    plan = desk.tx.ledger.plan(run.source_run_id)
+    match run.selection.kind:
+        case SelectionKind.ALL:
+            tests = tuple(plan)
+        case SelectionKind.FAILED:
+            tests = selection.with_units(selection.failed(desk.tx.ledger.rows(run.source_run_id)), plan)
+        case SelectionKind.CHOSEN:
+            tests = selection.with_units(run.selection.tests, plan)
+    run = replace(run, started_at=run.started_at or desk.now)
+    if not tests:
+        return desk.fail(desk.put(run), Problem(code="no_tests", message="the source run has no such tests any more"))
+    return _hand_out(desk, run, Resolution(tests))
+
+
+def _hand_out(desk: Desk, run: Run, resolution: Resolution) -> Run:
+    """Write the ledger, cut it into batches and send them out."""
+    tests = resolution.planned
+    project = desk.tx.projects.get(run.project_id)
+    if project is None:
+        raise Conflict(f"run {run.id} has no project")
+    load = balance.Load(_expected(desk, run, tests), run.facts.dispatch_cost)
+    lanes = balance.lanes(tests, run.shards or run.facts.lanes, load)
+    places = lanes
+    if run.facts.shares_process:
+        # One process holds all lanes of a worker, so there is one batch a worker that takes part.
+        places = min(lanes, max(1, desk.tx.workers.alive(run.pool, desk.now - WORKER_SEEN)))
+    cut = balance.batches(tests, places, load)
+    number = {test.id: n for n, batch in enumerate(cut, 1) for test in batch}
+    rows = [
+        Ledgered(test, Row(ordinal, test.id, number[test.id]), case_uuid(project.uuid, test.id))
+        for ordinal, test in enumerate(tests)
+    ]
+    for ordinal, (name, reason) in enumerate(resolution.missing, len(rows)):
+        gone = PlannedTest(id=name, file="", title_path=(name,))
+        row = ledger.not_found(Row(ordinal, name), reason)
+        rows.append(Ledgered(gone, row, case_uuid(project.uuid, name)))
+    run = desk.put(
+        replace(
+            run,
+            status=RunStatus.RUNNING,
+            total_shards=lanes if cut else 0,
+            counts=ledger.count(item.row for item in rows),
+        )
+    )
+    desk.tx.ledger.add(run, rows)
+    if not cut:
+        return desk.close(run)
+    desk.tx.batches.add(run.id, range(1, len(cut) + 1))
+    message = Outgoing(kind="consumer", run_id=run.id, pool=run.pool, number=lanes)
+    desk.tx.outbox.add(
+        message,
+        *(replace(message, kind="batch", number=n) for n in range(1, len(cut) + 1)),
+        *(replace(message, kind="shard", number=n) for n in range(1, lanes + 1)),
+    )
+    return run
+
+
+def _expected(desk: Desk, run: Run, tests: Sequence[PlannedTest]) -> Mapping[str, float]:
+    return desk.tx.ledger.expected(run.project_id, [test.id for test in tests])

@@ -1,0 +1,109 @@
+"""What the reconciler repairs: it compares what should be with what is. Every action may be repeated."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from resit.domain import ledger
+from resit.domain.attempt import MAX_ATTEMPTS, AttemptState, lapsed
+from resit.domain.run import Problem, Run
+from resit.domain.status import RunStatus
+from resit.ports import Clock, Job, Outgoing, Store
+from resit.services.desk import Desk
+
+QUIET = 5.0
+"""Seconds without a change after which a run's work is looked for at the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the broker holds of a run, delivered or not."""
+
+    jobs: frozenset[Job]
+    batches: frozenset[int]
+
+
+class Recovery:
+    """Level-triggered: looks at how things are, not at what happened."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._since = clock.now()
+
+    def quiet_runs(self) -> list[Run]:
+        """Open runs in which nothing has changed for a while: their work may have got lost."""
+        now = self._clock.now()
+        with self._store.read() as tx:
+            return [run for run in tx.runs.open() if now - run.touched_at > QUIET]
+
+    def time_is_up(self) -> list[int]:
+        """End the runs that are past their deadline; returns them."""
+        now = self._clock.now()
+        with self._store.read() as tx:
+            late = [run.id for run in tx.runs.open() if run.deadline and now > run.deadline]
+        for id in late:
+            with self._store.write() as tx:
+                desk = Desk(tx, now)
+                run = desk.run(id)
+                if run.status.open:
+                    text = f"the run did not end within its time limit of {run.deadline - run.created_at:.0f} s"
+                    desk.fail(run, Problem(code="time_limit", message=text))
+                desk.file()
+        return late
+
+    def repair(self, run_id: int, held: Held) -> bool:
+        """Hand out anew what a run needs and nobody has; give up what died twice. True when something was done."""
+        with self._store.write() as tx:
+            desk = Desk(tx, self._clock.now())
+            run = desk.run(run_id)
+            if run.status in (RunStatus.REQUESTED, RunStatus.ADMITTED, RunStatus.PLANNING):
+                done = self._plan(desk, run, held.jobs)
+            elif run.status is RunStatus.RUNNING:
+                done = self._batches(desk, run, held)
+            else:
+                done = False
+            desk.file()
+            return done
+
+    def _plan(self, desk: Desk, run: Run, jobs: Collection[Job]) -> bool:
+        if Job("plan", run.id) in jobs:
+            return False
+        source = desk.tx.runs.get(run.source_run_id) if run.source_run_id else None
+        kind = "expand" if source is not None and source.counts.total else "plan"
+        desk.tx.outbox.add(Outgoing(kind=kind, run_id=run.id, pool=run.pool))
+        desk.put(run)
+        return True
+
+    def _batches(self, desk: Desk, run: Run, held: Held) -> bool:
+        done = waiting = False
+        for state in desk.tx.batches.open(run.id):
+            fence = state.fence
+            if fence is not None and not lapsed(fence, desk.now, self._since):
+                continue
+            if fence is not None and fence.number >= MAX_ATTEMPTS:
+                run = self._lose(desk, run, state.number, fence.worker)
+                done = True
+                continue
+            if fence is not None and fence.state is AttemptState.RUNNING:
+                desk.tx.batches.save_attempt(replace(fence, state=AttemptState.LOST))
+                rows = desk.tx.ledger.open_of_batch(run.id, state.number)
+                run = desk.move(run, rows, [ledger.restart(row) for row in rows])
+                done = True
+            waiting = True
+            if state.number not in held.batches:
+                message = Outgoing(kind="consumer", run_id=run.id, pool=run.pool, number=run.total_shards)
+                desk.tx.outbox.add(message, replace(message, kind="batch", number=state.number))
+                done = True
+        if waiting and not any(job.kind == "shard" for job in held.jobs):
+            desk.tx.outbox.add(Outgoing(kind="shard", run_id=run.id, pool=run.pool, number=1))
+            done = True
+        if done:
+            run = desk.put(desk.run(run.id))
+        closed = desk.close_if_done(run)
+        return done or closed is not run
+
+    def _lose(self, desk: Desk, run: Run, batch: int, worker: str) -> Run:
+        rows = desk.tx.ledger.open_of_batch(run.id, batch)
+        words = f"lost: worker {worker} died, and so did the one before" if worker else "lost: two workers died"
+        run = desk.move(run, rows, [ledger.lost(row, words) for row in rows])
+        desk.tx.batches.end(run.id, batch)
+        return run

@@ -1,0 +1,87 @@
+"""What workers ask: what to do for a run, what is left of a batch, and whether a run still goes on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from resit.domain import wire
+from resit.domain.errors import NotFound
+from resit.domain.project import Environment, Project
+from resit.domain.run import Run
+from resit.ports import Clock, Signer, Store
+
+UPLOAD_SECONDS = 24 * 3600.0
+"""How long a worker may hand in artifacts of a run after it asked for its work."""
+
+
+class Work:
+    """Answers to workers; nothing of them is stored by the broker, because they hold secrets."""
+
+    def __init__(self, store: Store, clock: Clock, signer: Signer) -> None:
+        self._store, self._clock, self._signer = store, clock, signer
+        self.upload_url = ""
+
+    def spec(self, run_id: int) -> dict[str, Any]:
+        """All that a worker needs to carry a run out. ``open`` is False for a run that is over."""
+        with self._store.read() as tx:
+            run = tx.runs.get(run_id)
+            if run is None or not run.status.open:
+                return {"open": False}
+            project = tx.projects.get(run.project_id)
+            environment = tx.projects.environment(run.environment_id)
+            if project is None or environment is None:
+                raise NotFound("the run's project or environment is gone")
+            secrets = self._signer.unseal(tx.projects.sealed(environment.id))
+        return {
+            "open": True,
+            "source": _source(project, run),
+            "executor": project.executor,
+            "config": project.config,
+            "variables": _variables(environment, secrets, run),
+            "secrets": sorted({value for value in secrets.values() if value}),
+            "total_shards": run.total_shards,
+            "deadline": run.deadline,
+            "upload": {
+                "url": self.upload_url,
+                "token": self._signer.sign(f"run:{run.id}", self._clock.now() + UPLOAD_SECONDS),
+            },
+        }
+
+    def batch(self, run_id: int, number: int) -> list[dict[str, Any]]:
+        """The tests of a batch that are not final yet; none for a run that is over."""
+        with self._store.read() as tx:
+            run = tx.runs.get(run_id)
+            if run is None or not run.status.open:
+                return []
+            return [wire.test_to_wire(test) for test in tx.ledger.tests_of_batch(run_id, number, open_only=True)]
+
+    def alive(self, report: Mapping[str, Any]) -> list[int]:
+        """A worker says that it lives and what it holds; the answer: which of its runs are over."""
+        now = self._clock.now()
+        runs: Sequence[int] = [int(run) for run in report.get("runs", ())]
+        with self._store.write() as tx:
+            tx.workers.seen(
+                str(report["worker"])[:200],
+                str(report["pool"])[:64],
+                int(report["slots"]),
+                str(report.get("version", ""))[:64],
+                now,
+            )
+            tx.batches.seen([str(claim) for claim in report.get("claims", ())], now)
+            found = {id: tx.runs.get(id) for id in runs}
+        return [id for id, run in found.items() if run is None or not run.status.open]
+
+
+def _source(project: Project, run: Run) -> dict[str, str]:
+    return {
+        "url": project.source,
+        "branch": run.branch,
+        "commit": run.commit,
+        "workdir": project.workdir,
+        "setup": project.setup,
+    }
+
+
+def _variables(environment: Environment, secrets: Mapping[str, str], run: Run) -> dict[str, str]:
+    """Later words win: environment, its secrets, the build's URL, the run's own variables."""
+    build = {"BUILD_URL": run.build.url} if run.build.url else {}
+    return {**environment.variables, **secrets, **build, **run.variables}
