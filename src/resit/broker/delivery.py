@@ -5,7 +5,7 @@ import json
 
 from nats.aio.msg import Msg
 
-from resit.broker.link import Link, Missing
+from resit.broker.link import GIVE_BACK, Link, Missing
 
 
 class NatsDelivery:
@@ -48,4 +48,4 @@ class NatsDelivery:
     async def give_back(self, delay: float = 0.0) -> None:
         """End the lease; never raises: without a broker the lease just runs out."""
         after = b" " + json.dumps({"delay": int(delay * 1e9)}).encode() if delay > 0 else b""
-        self._link.hint(self._reply, b"-NAK" + after)
+        self._link.hint(self._reply, GIVE_BACK + after)

@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
-from nats.errors import MaxPayloadError, NoRespondersError
+from nats.errors import MaxPayloadError, NoRespondersError, UnexpectedEOF
 
 from resit.ports import BrokerAway
 
@@ -25,6 +25,9 @@ PAUSE = 0.25
 """Seconds between two tries to reach or repair something that is not there."""
 LONGEST_PULL = 30.0
 """Seconds of one waiting request for messages; longer waits are made of several."""
+
+GIVE_BACK = b"-NAK"
+"""The word that ends a lease early."""
 
 _PING_SECONDS = 5
 _LOG = logging.getLogger(__name__)
@@ -116,7 +119,8 @@ class Link:
         self._up.set()
 
     async def _on_error(self, error: Exception) -> None:
-        self._last_error = str(error) or type(error).__name__
+        if not isinstance(error, UnexpectedEOF):  # it follows the reason that the server gave
+            self._last_error = str(error) or type(error).__name__
         _LOG.debug("broker connection: %s", self._last_error)
 
     async def _on_up(self) -> None:
@@ -268,13 +272,23 @@ class Link:
             except _ConnectionLost:
                 continue
             if found:
-                if limit > 1:
-                    with contextlib.suppress(BrokerAway):
-                        found += await self._pull_once(stream, consumer, limit - 1, None, 1.0)
-                return found
+                return found + await self._more(stream, consumer, limit - 1, found)
         if not self._client.is_connected:
             raise BrokerAway("pull: the connection is lost")
         return []
+
+    async def _more(self, stream: str, consumer: str, limit: int, found: list[Msg]) -> list[Msg]:
+        """What else is there now; ``found`` goes back when the caller leaves meanwhile."""
+        if limit < 1:
+            return []
+        try:
+            return await self._pull_once(stream, consumer, limit, None, 1.0)
+        except BrokerAway:
+            return []
+        except BaseException:
+            for message in found:
+                self.hint(message.reply, GIVE_BACK)
+            raise
 
     async def _pull_once(
         self, stream: str, consumer: str, count: int, expires: float | None, patience: float
@@ -289,18 +303,18 @@ class Link:
             call = {"batch": count, "expires": int(expires * 1e9)}
         with _seam("pull"):
             async with self._within(patience) as client:
-                inbox = await _Inbox.open(client)
+                inbox = _Inbox(client)
         try:
             with _seam("pull"):
                 # A server that hangs says nothing: one second more than agreed, and we ask again.
-                async with self._within((expires or 0.0) + 1.0) as client:
-                    if client is not inbox.client:
-                        raise _ConnectionLost("another connection")
+                async with self._within((expires or 0.0) + 1.0):
+                    await inbox.open()
                     subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
-                    await client.publish(subject, json.dumps(call).encode(), reply=inbox.subject)
+                    await inbox.client.publish(subject, json.dumps(call).encode(), reply=inbox.subject)
                     await inbox.fill(count)
-        except Refused:
-            await inbox.close()
+                    await inbox.close()
+        except Missing:
+            self.spawn(inbox.close())
             raise
         except BrokerAway as away:
             self.spawn(inbox.give_back())
@@ -308,7 +322,6 @@ class Link:
         except BaseException:
             self.spawn(inbox.give_back())
             raise
-        await inbox.close()
         return inbox.found
 
 
@@ -326,11 +339,9 @@ class _Inbox:
         self._queue: asyncio.Queue[Msg] = asyncio.Queue()
         self._subscription: Subscription | None = None
 
-    @classmethod
-    async def open(cls, client: Client) -> "_Inbox":
-        inbox = cls(client)
-        inbox._subscription = await _subscribe(client, inbox.subject, inbox._take)
-        return inbox
+    async def open(self) -> None:
+        """Begin to receive."""
+        self._subscription = await _subscribe(self.client, self.subject, self._take)
 
     async def _take(self, message: Msg) -> None:
         self._queue.put_nowait(message)
@@ -370,7 +381,7 @@ class _Inbox:
         for message in self.found:
             if message.reply:
                 with contextlib.suppress(NatsError, OSError):
-                    await self.client.publish(message.reply, b"-NAK")
+                    await self.client.publish(message.reply, GIVE_BACK)
 
 
 def _unwrap(answer: Msg, what: str) -> dict[str, Any]:

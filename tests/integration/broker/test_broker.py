@@ -4,6 +4,8 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -14,7 +16,7 @@ import pytest
 
 from resit.broker.control import NatsControlBroker
 from resit.broker.link import Address
-from resit.broker.server import BundledServer, ServerFailed
+from resit.broker.server import BundledServer, ServerFailed, _binary
 from resit.broker.worker import NatsWorkerBroker
 from resit.ports import BrokerAway, Delivery, Job
 
@@ -492,10 +494,8 @@ def test_a_server_left_behind_is_ended_and_a_stranger_is_not(tmp_path: Path) -> 
         await server.stop()
 
         config = tmp_path / "nats" / "config"
-        from resit.broker import server as module
-
         orphan = await asyncio.create_subprocess_exec(
-            module._binary(),
+            _binary(),
             "--config",
             str(config),
             stdout=asyncio.subprocess.DEVNULL,
@@ -508,6 +508,34 @@ def test_a_server_left_behind_is_ended_and_a_stranger_is_not(tmp_path: Path) -> 
         await server.stop()
 
     asyncio.run(run())
+
+
+def test_the_server_dies_with_its_killed_parent(tmp_path: Path) -> None:
+    script = """
+import asyncio, os, pathlib, signal, sys
+from resit.broker.server import BundledServer
+
+async def main():
+    server = BundledServer()
+    await server.start(pathlib.Path(sys.argv[1]))
+    print(server.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, timeout=10)
+    assert done.returncode == -signal.SIGKILL
+    end = time.monotonic() + 2
+    while (state := _state(int(done.stdout))) not in ("", "Z") and time.monotonic() < end:
+        time.sleep(0.01)
+    assert state in ("", "Z")
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def test_a_server_that_can_not_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
