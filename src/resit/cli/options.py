@@ -1,0 +1,101 @@
+"""Options that several commands share, and how their values are read."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from resit.cli.settings import CommandError
+
+_MANY = (1, None)
+
+RunRef = Annotated[str, Parameter(help="Number, short id or uuid of the run.")]
+ProjectRef = Annotated[str, Parameter(help="Slug of the project.")]
+Wait = Annotated[bool, Parameter(help="Follow the run to its end; the exit code tells how it came out.")]
+Tests = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--test",
+        metavar="ID",
+        consume_multiple=_MANY,
+        help="Id of a test, as `resit show RUN --tests` prints it. Several ids, or several times. "
+        "An id that begins with a hyphen: --test=-odd.",
+    ),
+]
+Variables = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--var",
+        metavar="K=V",
+        consume_multiple=_MANY,
+        help="Environment variable K=V for the tests. Can be repeated.",
+    ),
+]
+Many = Parameter(consume_multiple=_MANY)
+
+_SCP = re.compile(r"[\w.-]+@[\w.-]+:")
+_URL = re.compile(r"(?:https?|ssh|git|file)://", re.IGNORECASE)
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)")
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def pairs(values: Iterable[str], flag: str) -> dict[str, str]:
+    """``K=V`` to names and values, split at the first ``=``."""
+    found: dict[str, str] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise CommandError(
+                f"{flag} {text!r}: write K=V", f"for example {flag} BASE_URL=https://staging.example.org"
+            )
+        found[name] = value
+    return found
+
+
+def secrets(values: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """``K=V``, or ``K`` alone, whose value then comes from the environment variable K. Messages never show a value."""
+    found: dict[str, str] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not name:
+            raise CommandError("--secret: the name before '=' is missing", "write --secret K, or K=V")
+        if not equals:
+            if name not in environ:
+                raise CommandError(
+                    f"--secret {name}: there is no environment variable {name} to take its value from",
+                    f"set it, or write --secret {name}=VALUE (which stays in the shell's history)",
+                )
+            value = environ[name]
+        found[name] = value
+    return found
+
+
+def ids(values: Iterable[str]) -> list[str]:
+    """Test ids, each once. An empty one is a mistake of a script, and must not select everything."""
+    found = list(dict.fromkeys(values))
+    if any(not id.strip() for id in found):
+        raise CommandError("--test was given an empty id", "leave --test out to run everything")
+    return found
+
+
+def seconds(text: str, flag: str) -> float:
+    """``30d``, ``12h``, ``45min`` as seconds."""
+    found = _SPAN.fullmatch(text.strip().lower())
+    if not found or not float(found[1]):
+        raise CommandError(f"{flag} {text!r}: write a number and a unit", f"for example {flag} 30d or {flag} 12h")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def source(text: str) -> str:
+    """A git URL as it is, a local folder as an absolute path."""
+    if not text.strip():
+        raise CommandError("--source is empty", "name a folder or a git URL")
+    if _URL.match(text) or _SCP.match(text):
+        return text
+    path = Path(text).expanduser()
+    if text.endswith(".git") and not path.exists():
+        return text
+    return os.path.normpath(path.absolute())

@@ -1,0 +1,193 @@
+"""``resit project`` and ``resit env``: what can be run, and against what."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from resit.cli import options, output
+from resit.cli.options import Many, ProjectRef
+from resit.cli.settings import COMMON, CommandError, Common, Exit
+
+if TYPE_CHECKING:
+    from resit.client import EnvironmentDoc
+
+project = App(name="project", help="Register suites and look at them.", help_epilogue="")
+env = App(name="env", help="Give a project environments: variables, secrets, filters.", help_epilogue="")
+
+
+@project.command
+def add(
+    slug: Annotated[str, Parameter(help="Short name: lower-case letters, digits, '.', '_', '-'.")],
+    /,
+    *,
+    source: Annotated[
+        str,
+        Parameter(metavar="PATH|GIT_URL", help="Where the tests are: a folder on the server's machine, or a git URL."),
+    ],
+    executor: Annotated[Literal["playwright", "pytest"], Parameter(help="What runs them.")],
+    branch: Annotated[str | None, Parameter(metavar="B", help="Branch of the git repository.")] = None,
+    workdir: Annotated[str | None, Parameter(metavar="D", help="Folder of the suite inside the source.")] = None,
+    setup: Annotated[
+        str | None, Parameter(metavar="CMD", help='Command before the tests, for example "npm ci".')
+    ] = None,
+    config: Annotated[
+        str | None, Parameter(metavar="FILE", help="Settings file of the framework, relative to the suite.")
+    ] = None,
+    name: Annotated[str | None, Parameter(metavar="TEXT", help="Name for people.")] = None,
+    shards: Annotated[int | None, Parameter(metavar="N", help="How many shards a run has when it names none.")] = None,
+    time_limit: Annotated[str | None, Parameter(metavar="2h", help="How long a run may take at most, like 2h.")] = None,
+    common: Common = COMMON,
+) -> int:
+    """Register a suite of tests as a project.
+
+    Example: resit project add shop --source ~/src/shop-tests --executor playwright
+    """
+    wanted: dict[str, object] = {
+        "slug": slug,
+        "source": options.source(source),
+        "executor": executor,
+        "branch": branch,
+        "workdir": workdir,
+        "setup": setup,
+        "config": config,
+        "name": name,
+        "shards": shards,
+        "time_limit": options.seconds(time_limit, "--time-limit") if time_limit else None,
+    }
+    with common.connect() as client:
+        made = client.add_project({name: value for name, value in wanted.items() if value is not None})
+    if common.json:
+        output.print_json(made)
+    else:
+        console = output.console(no_color=common.no_color)
+        output.say(console, f"Project {output.clean(made['slug'])}: {output.clean(made['source'])}")
+        output.say(console, f"  run it:  resit run {output.clean(made['slug'])} --wait")
+    return Exit.GREEN
+
+
+@project.command
+def show(slug: ProjectRef, /, *, common: Common = COMMON) -> int:
+    """Show a project with its environments and its last runs.
+
+    Example: resit project show shop
+    """
+    from resit.cli.runs import last_runs, runs_table
+
+    with common.connect() as client:
+        found = client.project(slug)
+        if common.json:
+            output.print_json(found)
+            return Exit.GREEN
+        runs = last_runs(client, slug, 5)
+    console = output.console(no_color=common.no_color)
+    names = ("slug", "name", "source", "branch", "executor", "workdir", "setup", "config", "shards")
+    console.print(output.fields([(name, output.clean(found.get(name) or "")) for name in names]))
+    console.print(_environments(found["environments"]))
+    if runs:
+        console.print(runs_table(runs, project=False))
+    else:
+        output.say(console, f"No runs yet: resit run {output.clean(slug)}")
+    return Exit.GREEN
+
+
+@project.command(name="list")
+def list_projects(*, common: Common = COMMON) -> int:
+    """List the projects.
+
+    Example: resit project list
+    """
+    with common.connect() as client:
+        found = list(client.projects())
+    if common.json:
+        output.print_json({"items": found})
+        return Exit.GREEN
+    console = output.console(no_color=common.no_color)
+    if not found:
+        output.say(console, "No projects. Register a suite: resit project add SLUG --source PATH --executor pytest")
+        return Exit.GREEN
+    table = output.table("project", "executor", "source", "branch")
+    for one in found:
+        table.add_row(*(output.clean(one.get(name) or "") for name in ("slug", "executor", "source", "branch")))
+    console.print(table)
+    return Exit.GREEN
+
+
+@env.command(name="add")
+def add_environment(
+    project: ProjectRef,
+    slug: Annotated[str, Parameter(help="Short name of the environment, for example staging.")],
+    /,
+    *,
+    var: options.Variables = (),
+    secret: Annotated[
+        tuple[str, ...],
+        Many,
+        Parameter(
+            metavar="K[=V]",
+            help="Secret for the tests: K takes its value from the variable K of this shell and leaves no trace; "
+            "K=V stays in the shell's history. Never shown again. Can be repeated.",
+        ),
+    ] = (),
+    match: Annotated[
+        tuple[str, ...],
+        Many,
+        Parameter(metavar="GLOB", help="Only Playwright projects (pytest: files) that fit one of these globs."),
+    ] = (),
+    ignore: Annotated[tuple[str, ...], Many, Parameter(metavar="GLOB", help="None that fit one of these globs.")] = (),
+    name: Annotated[str | None, Parameter(metavar="TEXT", help="Name for people.")] = None,
+    common: Common = COMMON,
+) -> int:
+    """Give a project an environment: where its tests run against, and with what.
+
+    Example: resit env add shop staging --var BASE_URL=https://staging.example.org --secret API_KEY
+    """
+    variables, secrets = options.pairs(var, "--var"), options.secrets(secret)
+    if both := sorted(variables.keys() & secrets.keys()):
+        raise CommandError(f"{both[0]} is given as a variable and as a secret", "choose one of the two")
+    wanted: dict[str, object] = {
+        "slug": slug,
+        "variables": variables,
+        "secrets": secrets,
+        "match": [*match],
+        "ignore": [*ignore],
+    }
+    if name:
+        wanted["name"] = name
+    with common.connect() as client:
+        made = client.add_environment(project, wanted)
+    if common.json:
+        output.print_json(made)
+    else:
+        console = output.console(no_color=common.no_color)
+        output.say(console, f"Environment {output.clean(slug)} of {output.clean(project)}")
+        output.say(console, f"  run against it:  resit run {output.clean(project)} --env {output.clean(slug)}")
+    return Exit.GREEN
+
+
+@env.command(name="list")
+def list_environments(project: ProjectRef, /, *, common: Common = COMMON) -> int:
+    """List the environments of a project. Secrets are shown by name only.
+
+    Example: resit env list shop
+    """
+    with common.connect() as client:
+        found = client.project(project)["environments"]
+    if common.json:
+        output.print_json({"items": found})
+    else:
+        output.console(no_color=common.no_color).print(_environments(found))
+    return Exit.GREEN
+
+
+def _environments(found: "list[EnvironmentDoc]") -> Any:
+    table = output.table("environment", "variables", "secrets", "filters")
+    for one in found:
+        variables = [f"{name}={value}" for name, value in one["variables"].items()]
+        filters = [*one["match"], *(f"not {glob}" for glob in one["ignore"])]
+        table.add_row(
+            output.clean(one["slug"]),
+            "\n".join(map(output.clean, variables)),
+            "\n".join(map(output.clean, one["secrets"])),
+            "\n".join(map(output.clean, filters)),
+        )
+    return table

@@ -1,0 +1,112 @@
+"""``resit run`` and ``resit rerun``: ask for executions, and wait for them if wanted."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from resit.cli import output
+from resit.cli.options import Many, ProjectRef, RunRef, Tests, Variables, Wait, ids, pairs
+from resit.cli.settings import COMMON, CommandError, Common, Exit
+
+if TYPE_CHECKING:
+    from resit.client import Client, RunDoc
+
+
+def run(
+    project: ProjectRef,
+    /,
+    *,
+    env: Annotated[
+        str | None, Parameter(metavar="SLUG", help="Slug of the environment; without it the project's default one.")
+    ] = None,
+    build_url: Annotated[
+        str | None, Parameter(metavar="URL", help="Address of the build under test, handed to the tests.")
+    ] = None,
+    branch: Annotated[
+        str | None, Parameter(metavar="B", help="Branch of the test repository, if not the project's own.")
+    ] = None,
+    tag: Annotated[
+        tuple[str, ...], Many, Parameter(metavar="@T", help="Only tests with one of these tags (@smoke or smoke).")
+    ] = (),
+    test: Tests = (),
+    var: Variables = (),
+    shards: Annotated[int | None, Parameter(metavar="N", help="How many shards at most.")] = None,
+    wait: Wait = False,
+    common: Common = COMMON,
+) -> int:
+    """Run the tests of a project: all of them, or those with a tag or an id.
+
+    Example: resit run shop --env staging --tag @smoke --wait
+    """
+    wanted: dict[str, object] = {
+        "environment": env,
+        "build": {"url": build_url} if build_url else None,
+        "branch": branch,
+        "tags": list(tag) or None,
+        "tests": ids(test) or None,
+        "variables": pairs(var, "--var") or None,
+        "shards": _positive(shards),
+    }
+    if any(not name.strip("@ ") for name in tag):
+        raise CommandError("--tag was given an empty tag", "leave --tag out to run everything")
+    with common.connect() as client:
+        made = client.trigger(project, {name: value for name, value in wanted.items() if value is not None})
+        return _begun(client, made, common, wait)
+
+
+def rerun(
+    run: RunRef,
+    /,
+    *,
+    failed: Annotated[
+        bool, Parameter(help="Only what failed, errored, was lost or not found, or did not run.")
+    ] = False,
+    test: Tests = (),
+    reason: Annotated[str | None, Parameter(metavar="TEXT", help="Why; it is kept with the re-run.")] = None,
+    wait: Wait = False,
+    common: Common = COMMON,
+) -> int:
+    """Run again: everything, what failed, or tests you name. It is a new run; its source stays as it was.
+
+    Example: resit rerun 12 --failed --reason "the database was down" --wait
+    """
+    chosen = ids(test)
+    if failed and chosen:
+        raise CommandError("--failed and --test exclude each other", "name tests, or take all that failed")
+    selection = "failed" if failed else "chosen" if chosen else "all"
+    wanted: dict[str, object] = {"selection": selection}
+    if chosen:
+        wanted["tests"] = chosen
+    if reason:
+        wanted["reason"] = reason
+    with common.connect() as client:
+        made = client.rerun(run, wanted)
+        return _begun(client, made, common, wait)
+
+
+def _positive(shards: int | None) -> int | None:
+    if shards is not None and shards < 1:
+        raise CommandError(f"--shards {shards}: at least 1 is needed")
+    return shards
+
+
+def _begun(client: "Client", made: "RunDoc", common: Common, wait: bool) -> int:
+    """Say that the run is on its way, and follow it if wanted."""
+    number = made["id"]
+    if not common.json or wait:
+        console = output.console(no_color=common.no_color, stderr=common.json)
+        where = f"{output.clean(made['project'])} on {output.clean(made['environment'])}"
+        origin = output.selection(made)
+        origin = f", {origin}" if origin else ""
+        output.say(console, f"Run {number} ({output.clean(made['short_id'])}) of {where}{origin}")
+        if not wait:
+            output.say(console, f"  see it:   resit watch {number}\n  stop it:  resit cancel {number}")
+            if made.get("url"):
+                output.say(console, f"  page:     {output.clean(made['url'])}")
+    if wait:
+        from resit.cli import waiting
+
+        return waiting.wait(client, made, common)
+    if common.json:
+        output.print_json(made)
+    return Exit.GREEN

@@ -1,0 +1,448 @@
+"""The native HTTP API as Python calls: what the command line speaks, and any other program may.
+
+Documents come back as the server wrote them (typed below, never rebuilt). Everything that can go wrong is a
+:class:`ClientError` with one sentence for people.
+"""
+
+import json
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn, Self, TypedDict, cast
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
+
+import httpx
+from httpx_sse import connect_sse
+
+PREFIX = "/resit/v1"
+QUIET_SECONDS = 30.0
+"""An event stream that is silent for longer is taken for dead and opened again."""
+PATIENCE_SECONDS = 300.0
+"""How long :meth:`Client.follow` waits for a server that is away (a restart) before it gives up."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class CountsDoc(TypedDict):
+    """How many tests of a run are in each state; ``did_not_run`` is a part of ``skipped``."""
+
+    passed: int
+    failed: int
+    flaky: int
+    skipped: int
+    errored: int
+    lost: int
+    not_found: int
+    cancelled: int
+    planned: int
+    running: int
+    total: int
+    did_not_run: int
+
+
+class RunDoc(TypedDict):
+    """A run as the API shows it. Times are as the server writes them; null while unknown."""
+
+    id: int
+    uuid: str
+    short_id: str
+    project: str
+    environment: str
+    status: str
+    verdict: str | None
+    counts: CountsDoc
+    summary: str
+    selection: str
+    source_run_id: int | None
+    reason: str
+    tags: list[str]
+    branch: str
+    commit: str
+    build: dict[str, str]
+    total_shards: int
+    framework: str
+    approximate: bool
+    error: dict[str, str] | None
+    problems: list[str]
+    triggered_by: str
+    created_at: str | float
+    started_at: str | float | None
+    finished_at: str | float | None
+    duration: float | None
+    url: str
+
+
+class ProjectDoc(TypedDict):
+    """A project with its environments."""
+
+    slug: str
+    name: str
+    source: str
+    branch: str
+    executor: str
+    workdir: str
+    setup: str
+    config: str
+    shards: int
+    environments: list["EnvironmentDoc"]
+
+
+class EnvironmentDoc(TypedDict):
+    """An environment; of secrets there are only the names."""
+
+    slug: str
+    name: str
+    variables: dict[str, str]
+    secrets: list[str]
+    match: list[str]
+    ignore: list[str]
+
+
+class LineageDoc(TypedDict):
+    """A run and its re-runs, and the verdict over them all."""
+
+    runs: list[RunDoc]
+    effective_verdict: str | None
+
+
+class FailureDoc(TypedDict):
+    """What went wrong in a result."""
+
+    message: str
+    stack: str
+    location: str
+
+
+class ResultDoc(TypedDict):
+    """One execution of a test."""
+
+    attempt: int
+    retry: int
+    status: str
+    counted: bool
+    duration: float
+    failures: list[FailureDoc]
+    attachments: list[dict[str, Any]]
+
+
+class RowDoc(TypedDict):
+    """A ledger row: one planned test of a run. ``results`` is absent in live events."""
+
+    id: str
+    file: str
+    title: str
+    title_path: list[str]
+    variant: str
+    line: int
+    state: str
+    outcome: str | None
+    reason: str
+    did_not_run: bool
+    duration: float
+    results: list[ResultDoc]
+
+
+class LogDoc(TypedDict):
+    """One log of a run: of the plan (shard 0) or of a shard."""
+
+    shard: int
+    name: str
+    size: int
+
+
+class ClientError(Exception):
+    """A call did not work. ``message``: what happened; ``hint``: what to do, or nothing."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ServerAway(ClientError):
+    """No answer, or one that says that the server can't serve now."""
+
+
+class Refused(ClientError):
+    """The server answered with an error. ``code`` is its word for programs, ``field`` the part that it objects to."""
+
+    def __init__(self, message: str, *, status: int, code: str = "", field: str = "", hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.status = status
+        self.code = code
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class RunChanged:
+    """The run as it stands now."""
+
+    run: RunDoc
+
+
+@dataclass(frozen=True, slots=True)
+class RowChanged:
+    """A row of the run's ledger as it stands now."""
+
+    row: RowDoc
+
+
+def closed(run: RunDoc) -> bool:
+    """True when the run can't change any more."""
+    return run["status"] in ("finished", "cancelled")
+
+
+class Client:
+    """A connection to one server. A context manager; safe to use from several threads."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._sleep = sleep
+        self._clock = clock
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+            timeout=httpx.Timeout(30.0, connect=5.0),
+            transport=transport,
+            verify=_trust(self.url),
+            # A proxy of the environment is not for a server on this machine.
+            trust_env=urlsplit(self.url).hostname not in _LOCAL,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    # Projects, environments, tokens
+
+    def add_project(self, fields: Mapping[str, object]) -> ProjectDoc:
+        """Register a suite; gives the project."""
+        return cast("ProjectDoc", self._call("POST", "/projects", json=fields))
+
+    def projects(self) -> Iterator[ProjectDoc]:
+        """Every project within reach of the token."""
+        return (cast("ProjectDoc", item) for item in self._items("/projects", {}))
+
+    def project(self, slug: str) -> ProjectDoc:
+        """A project with its environments."""
+        return cast("ProjectDoc", self._call("GET", f"/projects/{_segment(slug)}"))
+
+    def add_environment(self, project: str, fields: Mapping[str, object]) -> dict[str, Any]:
+        """Give a project an environment."""
+        return self._call("POST", f"/projects/{_segment(project)}/environments", json=fields)
+
+    def create_token(self, fields: Mapping[str, object]) -> dict[str, Any]:
+        """Make a token; only this answer ever holds its secret."""
+        return self._call("POST", "/tokens", json=fields)
+
+    def tokens(self, project: str | None = None) -> Iterator[dict[str, Any]]:
+        """The tokens, without their secrets."""
+        return self._items("/tokens", {"project": project})
+
+    def revoke_token(self, id: int) -> None:
+        """Make a token worthless."""
+        self._send("DELETE", f"/tokens/{id}")
+
+    # Runs
+
+    def trigger(self, project: str, fields: Mapping[str, object]) -> RunDoc:
+        """Request a run. Sent again when the answer got lost: the idempotency key lets it happen once."""
+        return self._run(self._once(f"/projects/{_segment(project)}/runs", fields))
+
+    def rerun(self, run: str, fields: Mapping[str, object]) -> RunDoc:
+        """Request a re-run: a new run, linked to its source."""
+        return self._run(self._once(f"/runs/{_segment(run)}/rerun", fields))
+
+    def runs(self, limit: int | None = None, **filters: str | None) -> Iterator[RunDoc]:
+        """Runs, newest first."""
+        return (self._run(item) for item in self._items("/runs", filters, limit))
+
+    def run(self, run: str) -> RunDoc:
+        """A run by its number, short id or uuid."""
+        return self._run(self._call("GET", f"/runs/{_segment(run)}"))
+
+    def cancel(self, run: str) -> RunDoc:
+        """Stop a run."""
+        return self._run(self._call("POST", f"/runs/{_segment(run)}/cancel"))
+
+    def lineage(self, run: str) -> LineageDoc:
+        """A run's family of re-runs and the verdict over it."""
+        return cast("LineageDoc", self._call("GET", f"/runs/{_segment(run)}/lineage"))
+
+    def tests(self, run: str, *, outcome: str | None = None, limit: int | None = None) -> Iterator[RowDoc]:
+        """The ledger rows of a run, with their results."""
+        rows = self._items(f"/runs/{_segment(run)}/tests", {"outcome": outcome}, limit, page=500)
+        return (cast("RowDoc", row) for row in rows)
+
+    def logs(self, run: str) -> list[LogDoc]:
+        """Which logs a run has."""
+        return [cast("LogDoc", item) for item in self._items(f"/runs/{_segment(run)}/logs", {})]
+
+    def log(self, run: str, shard: int, after: int = 0) -> tuple[str, int]:
+        """What a log holds from offset ``after`` on, and the offset to go on from."""
+        answer = self._send("GET", f"/runs/{_segment(run)}/logs/{shard}", params={"after": after})
+        following = answer.headers.get("X-Resit-Next-Offset", "")
+        return answer.text, int(following) if following.isdigit() else after + len(answer.content)
+
+    def follow(self, run: str) -> Iterator[RunChanged | RowChanged]:
+        """What happens in a run, until it is closed; the last item is the closed run.
+
+        A broken stream is opened again where it broke. A server that is away is waited for, within bounds.
+        """
+        last_id, pause, away_since = "", _FIRST_PAUSE, self._clock()
+        while True:
+            try:
+                for kind, id, data in self._events(run, last_id):
+                    last_id, pause = id or last_id, _FIRST_PAUSE
+                    if kind == "end":
+                        break
+                    if kind == "run":
+                        yield RunChanged(cast("RunDoc", data))
+                    elif kind == "test":
+                        yield RowChanged(cast("RowDoc", data))
+            except ServerAway:
+                pass
+            try:
+                now = self.run(run)
+                away_since = self._clock()
+                yield RunChanged(now)
+                if closed(now):
+                    return
+            except ServerAway as error:
+                if self._clock() - away_since > PATIENCE_SECONDS:
+                    raise ServerAway(f"{error.message} (tried for {PATIENCE_SECONDS / 60:.0f} minutes)") from error
+            self._sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _events(self, run: str, last_id: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """The events of one connection: kind, id, data."""
+        headers = {"Last-Event-ID": last_id} if last_id else {}
+        path = f"{PREFIX}/runs/{_segment(run)}/events"
+        quiet = httpx.Timeout(30.0, connect=5.0, read=QUIET_SECONDS)
+        try:
+            with connect_sse(self._http, "GET", path, headers=headers, timeout=quiet) as source:
+                if source.response.status_code != 200:
+                    source.response.read()
+                    self._refuse(source.response)
+                for event in source.iter_sse():
+                    data = _object(event.data)
+                    if data is not None or event.event == "end":
+                        yield event.event, event.id, data or {}
+        except httpx.TransportError as error:
+            raise self._away(error) from error
+
+    # HTTP
+
+    def _once(self, path: str, fields: Mapping[str, object]) -> dict[str, Any]:
+        headers = {"Idempotency-Key": str(uuid4())}
+        for pause in (0.5, 1.5):
+            try:
+                return self._call("POST", path, json=fields, headers=headers)
+            except ServerAway as error:
+                if isinstance(error.__cause__, httpx.ConnectError):
+                    raise
+                self._sleep(pause)
+        return self._call("POST", path, json=fields, headers=headers)
+
+    def _items(
+        self, path: str, filters: Mapping[str, str | None], limit: int | None = None, page: int = 100
+    ) -> Iterator[dict[str, Any]]:
+        """The items of a list, page after page, at most ``limit``."""
+        params: dict[str, str | int] = {name: value for name, value in filters.items() if value is not None}
+        cursor, left = "", limit
+        while left is None or left > 0:
+            params["limit"] = page if left is None else min(page, left)
+            answer = self._call("GET", path, params=params)
+            items = cast("list[dict[str, Any]]", answer.get("items", []))
+            yield from items
+            left = None if left is None else left - len(items)
+            following = answer.get("next")
+            if not following or following == cursor:
+                return
+            cursor = params["cursor"] = str(following)
+
+    def _call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        data = _object(self._send(method, path, **options).text)
+        if data is None:
+            raise ServerAway(f"{self.url} answered with something that is not of Resit", "check the address")
+        return data
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            answer = self._http.request(method, PREFIX + path, **options)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self._away(error) from error
+        if not answer.is_success:
+            self._refuse(answer)
+        return answer
+
+    def _away(self, error: Exception) -> ServerAway:
+        if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+            return ServerAway(f"the Resit server at {self.url} did not answer in time")
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            return ServerAway(
+                f"no Resit server answers at {self.url} ({error or type(error).__name__})",
+                "is it running? start one with `resit serve`",
+            )
+        return ServerAway(f"the connection to the Resit server at {self.url} broke ({error or type(error).__name__})")
+
+    def _refuse(self, answer: httpx.Response) -> NoReturn:
+        status = answer.status_code
+        if answer.has_redirect_location:
+            where = answer.headers.get("Location", "")
+            raise Refused(f"{self.url} redirects to {where}", status=status, hint="name that address as RESIT_URL")
+        problem = _object(answer.text) or {}
+        said = str(problem.get("detail") or problem.get("title") or "")
+        if status in _TRANSIENT:
+            said = said or f"{status} {answer.reason_phrase}"
+            raise ServerAway(f"the Resit server at {self.url} can't serve this now: {said}")
+        if not said:
+            said = f"{self.url} answered {status} {answer.reason_phrase}, and not in Resit's words"
+        field = str(problem.get("field") or "")
+        hint = str(problem.get("hint") or "")
+        if status == 401 and not hint:
+            hint = "check RESIT_TOKEN, or the file admin-token in the server's data folder"
+        raise Refused(said, status=status, code=str(problem.get("code") or ""), field=field, hint=hint)
+
+    @staticmethod
+    def _run(data: dict[str, Any]) -> RunDoc:
+        return cast("RunDoc", data)
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else None
+
+
+def _segment(name: str) -> str:
+    """A name as one segment of a path: nothing a person types may lead to another page of the API."""
+    if name.strip() in ("", ".", ".."):
+        raise Refused(f"{name!r} is no name", status=404, code="not_found")
+    return quote(name.strip(), safe="")
+
+
+def _trust(url: str) -> ssl.SSLContext | bool:
+    """Loading the certificates costs 20 ms; plain http needs none."""
+    if url.lower().startswith("https://"):
+        return True
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
