@@ -1,0 +1,297 @@
+"""pytest: any suite that the ``pytest`` command runs, selected by exact id, without a change in the repository.
+
+Each batch is one pytest process, started exactly as ``pytest`` in the working directory, and a plugin keeps the tests
+of the batch (``injected/resit_pytest.py``). No file and no id goes onto the command line: arguments would move the root
+directory, replace ``testpaths``, and one unknown id among them stops everything.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from resit.domain.events import Log
+from resit.domain.plan import PlannedTest, unique
+from resit.executors.process import Exit, SpoolTail, TestProcess
+from resit.executors.pytest_events import Progress, collection_failure, decide
+from resit.plugin import Batch, BatchEnd, CollectionFailed, ExecutorError, Listing, NotASuite, Sink, Suite
+
+__all__ = ["PytestExecutor", "PytestSession"]
+
+_PLUGIN = Path(__file__).parent / "injected" / "resit_pytest.py"
+_DISPATCH_COST = 0.8  # seconds to start one more pytest; measured
+_OLDEST = 7
+_TAIL = 4000  # characters of output shown with an error
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+# Without the working directory, which -c puts first: a folder "pytest" there is not the framework.
+_PROBE = "import sys; sys.path[:] = [p for p in sys.path if p]; import pytest; print('pytest', pytest.__version__)"
+
+
+class PytestExecutor:
+    """Suites of pytest 7.0 or later, on Python 3.8 or later."""
+
+    name = "pytest"
+
+    async def list(self, suite: Suite, sink: Sink) -> Listing:
+        """List the tests with ``--collect-only``; modules skipped at collection are tests of the plan, too.
+
+        Raises :class:`NotASuite` when there is no pytest, :class:`CollectionFailed` naming the first error.
+        """
+        command = await _Command.find(suite, sink)
+        rows: list[PlannedTest] = []
+        skipped: list[PlannedTest] = []
+        errors: dict[str, str] = {}
+        about: dict[str, dict[str, Any]] = {}
+
+        def on_line(line: dict[str, Any]) -> None:
+            match line["kind"]:
+                case "tests":
+                    rows.extend(_planned(test) for test in line["tests"])
+                case "collect_skip":
+                    skipped.append(_module(line["id"], line["line"]))
+                case "collect_error":
+                    errors[line["id"]] = line["text"]
+                case _:
+                    about[line["kind"]] = line
+
+        tail = _Tail(sink)
+        async with _running(command, "list", {"mode": "list"}, on_line, tail, ("--collect-only", "-q")) as process:
+            exit = await process.wait()
+        if errors and not about.get("session", {}).get("keep_on"):
+            raise collection_failure(errors)
+        end = about.get("end")
+        if end is None or end["status"] not in (0, 1, 5) or "trouble" in about:
+            why = about["trouble"]["text"] if "trouble" in about else end["reason"] if end else ""
+            raise CollectionFailed(f"pytest could not list the tests ({exit}). {why}\n{tail.text}".strip())
+        rows += skipped + [_module(place, 0) for place in errors]
+        return Listing(unique(rows), f"pytest {command.version}", dispatch_cost=_DISPATCH_COST)
+
+    async def open(self, suite: Suite, lanes: int) -> "PytestSession":
+        """Open ``suite``; nothing is started yet."""
+        return PytestSession(await _Command.find(suite, lambda _event: None))
+
+
+class PytestSession:
+    """An open suite: each lane runs its batches in processes of its own."""
+
+    shares_process = False
+
+    def __init__(self, command: "_Command") -> None:
+        self._command = command
+        self._numbers = itertools.count(1)
+        self._processes: set[TestProcess] = set()
+        self._starting = asyncio.Lock()
+        self._stopped = False
+
+    async def run(self, batch: Batch, lane: int, sink: Sink) -> BatchEnd:
+        """Execute a batch: in one process, and in further ones as long as a process dies and leaves tests over."""
+        progress = Progress(batch.tests)
+        problems: list[str] = []
+        while progress.left and not self._stopped:
+            progress.next_process()
+            tail = _Tail(sink)
+            exit = await self._process(progress, batch, sink, tail)
+            if self._stopped:
+                break
+            decision = decide(progress, exit, tail.text)
+            problems.extend(decision.problems)
+            for event in progress.close(decision.events):
+                sink(event)
+            if decision.error is not None:
+                raise decision.error
+            if not decision.again:
+                break
+            progress.barren = 0 if decision.events or progress.executed_now else progress.barren + 1
+        for trouble in progress.troubles:
+            sink(Log(f"resit: trouble in the pytest plugin:\n{trouble}"))
+        return BatchEnd(tuple(problems))
+
+    async def _process(self, progress: Progress, batch: Batch, sink: Sink, tail: "_Tail") -> Exit:
+        def on_line(line: dict[str, Any]) -> None:
+            for event in progress.line(line):
+                sink(event)
+
+        settings = {
+            "mode": "run",
+            "ids": [*progress.left],
+            "files": sorted({test.file for test in progress.left.values()}),
+        }
+        name = f"{batch.number}-{next(self._numbers)}"
+        async with contextlib.AsyncExitStack() as stack:
+            async with self._starting:
+                if self._stopped:
+                    return Exit(None, "SIGINT")
+                process = await stack.enter_async_context(_running(self._command, name, settings, on_line, tail))
+                self._processes.add(process)
+            try:
+                return await process.wait()
+            finally:
+                self._processes.discard(process)
+
+    async def stop(self) -> None:
+        """End all processes; running batches return early."""
+        self._stopped = True
+        async with self._starting:  # a process that is being started is known afterwards
+            await asyncio.gather(*(process.stop() for process in self._processes))
+
+    async def close(self) -> None:
+        """End what is still there."""
+        await self.stop()
+
+
+class _Command:
+    """How this suite's pytest is started."""
+
+    def __init__(self, suite: Suite, interpreter: Path, version: str, *, own: bool) -> None:
+        self.suite = suite
+        self.version = version
+        self._interpreter = interpreter
+        self._own = own
+
+    @classmethod
+    async def find(cls, suite: Suite, sink: Sink) -> "_Command":
+        """The suite's own Python. Raises :class:`NotASuite` when it has no pytest, or one that is too old."""
+        tried: list[str] = []
+        for interpreter, own in _interpreters(suite):
+            version = await _version(interpreter, suite)
+            if version is None:
+                if own:
+                    raise NotASuite(
+                        f"{interpreter} can't import pytest. Install it into this environment, for example with a "
+                        f"setup command of the project (--setup '{interpreter} -m pip install -r requirements.txt')."
+                    )
+                tried.append(str(interpreter))
+                continue
+            if int(version.partition(".")[0]) < _OLDEST:
+                raise NotASuite(f"{interpreter} has pytest {version}; {_OLDEST}.0 or later is needed.")
+            sink(Log(f"resit: pytest {version} of {interpreter}\n"))
+            return cls(suite, interpreter, version, own=own)
+        raise NotASuite(
+            f"No Python that can import pytest (tried {', '.join(tried) or 'none'}). Make a .venv with pytest in the "
+            f"folder of the tests, for example with a setup command of the project (--setup)."
+        )
+
+    def argv(self, folder: Path, more: Sequence[str]) -> list[str]:
+        """The command; ``folder`` is private to this process."""
+        argv = [str(self._interpreter), str(_PLUGIN), "-p", _PLUGIN.stem]
+        # Private: lanes that run at once would share it, --lf of the suite would look at other batches, and the
+        # repository stays clean.
+        argv += ["-o", f"cache_dir={folder / 'cache'}"]
+        if self.suite.config:
+            argv += ["-c", self.suite.config, "--rootdir", str(self.suite.workdir)]
+        return [*argv, *more]
+
+    def env(self, settings: Path) -> dict[str, str]:
+        """The suite's environment, and where the plugin finds its settings."""
+        env = {"PYTHONUNBUFFERED": "1", **self.suite.env, "RESIT_PYTEST": str(settings)}
+        if self._own:  # as activated: tests call the programs that were installed beside them
+            programs = self._interpreter.parent
+            env["VIRTUAL_ENV"] = str(programs.parent)
+            env["PATH"] = os.pathsep.join(filter(None, (str(programs), env.get("PATH"))))
+        return env
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    command: _Command,
+    name: str,
+    settings: Mapping[str, Any],
+    on_line: Callable[[dict[str, Any]], None],
+    tail: "_Tail",
+    more: Sequence[str] = (),
+) -> AsyncGenerator[TestProcess]:
+    """A pytest process and the tail of its spool; at the end the spool is read out and survivors are killed."""
+    folder = command.suite.scratch / f"pytest-{name}"
+    outputs = folder / "outputs"
+    outputs.mkdir(parents=True)
+    spool = folder / "spool.jsonl"
+    file = folder / "settings.json"
+    file.write_text(json.dumps({**settings, "spool": str(spool), "outputs": str(outputs)}), encoding="utf-8")
+    argv = command.argv(folder, more)
+    try:
+        process = await TestProcess.start(argv, cwd=command.suite.workdir, env=command.env(file), on_output=tail.add)
+    except OSError as error:
+        raise ExecutorError(f"{argv[0]} can't be started in {command.suite.workdir}: {error}") from error
+    spool_tail = SpoolTail(spool, on_line)
+    following = asyncio.create_task(spool_tail.run())
+    try:
+        yield process
+    finally:
+        following.cancel()
+        process.cleanup()  # also when we are cancelled: nothing of the batch stays behind
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+        spool_tail.drain()
+        for done in (spool, file):
+            done.unlink(missing_ok=True)
+        shutil.rmtree(folder / "cache", ignore_errors=True)
+
+
+class _Tail:
+    """Passes on what is printed, and keeps the end of it for error messages."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._kept = ""
+
+    def add(self, text: str) -> None:
+        self._sink(Log(text))
+        self._kept = (self._kept + text)[-2 * _TAIL :]
+
+    @property
+    def text(self) -> str:
+        """The last lines, without control codes."""
+        plain = _CONTROL.sub("", self._kept).strip()
+        return plain if len(plain) <= _TAIL else plain[-_TAIL:].partition("\n")[2]
+
+
+def _interpreters(suite: Suite) -> "list[tuple[Path, bool]]":
+    """Where to look for Python, in order; True = a virtual environment of the suite's own, which must do."""
+    bases = dict.fromkeys((suite.workdir, suite.root))
+    own = [base / name / "bin" / "python" for base in bases for name in (".venv", "venv")]
+    others: list[Path] = []
+    if suite.env.get("VIRTUAL_ENV"):
+        others.append(Path(suite.env["VIRTUAL_ENV"]) / "bin" / "python")
+    search = suite.env.get("PATH", "")
+    found = [shutil.which(name, path=search) for name in ("python3", "python")] if search else []
+    others += [Path(program) for program in found if program]
+    others.append(Path(sys.executable))
+    return [(path, True) for path in own if path.exists()] + [
+        (path, False) for path in dict.fromkeys(others) if path.exists()
+    ]
+
+
+async def _version(interpreter: Path, suite: Suite) -> str | None:
+    """The version of pytest that ``interpreter`` imports, if any."""
+    printed: list[str] = []
+    try:
+        process = await TestProcess.start(
+            [str(interpreter), "-c", _PROBE], cwd=suite.workdir, env=suite.env, on_output=printed.append
+        )
+    except OSError:
+        return None
+    exit = await process.wait()
+    found = re.search(r"^pytest (\d+\S*)$", "".join(printed), re.MULTILINE)
+    return found[1] if found and exit.code == 0 else None
+
+
+def _planned(test: dict[str, Any]) -> PlannedTest:
+    return PlannedTest(
+        id=test["id"],
+        file=test["file"],
+        title_path=tuple(test["title"]),
+        tags=tuple(test["tags"]),
+        line=test["line"],
+    )
+
+
+def _module(place: str, line: int) -> PlannedTest:
+    """The row of a module that has no tests because it was skipped, or is broken in a suite that keeps on."""
+    return PlannedTest(place, place.partition("::")[0], ("(module)",), line=line)
