@@ -39,7 +39,7 @@ class PlaywrightExecutor:
         :class:`~resit.plugin.CollectionFailed`.
         """
         installation = await asyncio.to_thread(command.find, suite)
-        paths = command.Paths.of(suite.scratch, "list", installation.release)
+        paths = command.Paths.new(suite.scratch, installation.release)
         command.prepare(suite, installation, paths, None)
         told = _ListingTold(sink)
         output = _Output(sink, skip_listing=True)
@@ -70,7 +70,6 @@ class PlaywrightSession:
         self._suite = suite
         self._installation = installation
         self._lanes = max(1, lanes)
-        self._processes = 0
         self._current: _Process | None = None
         self._stopped = False
 
@@ -98,8 +97,7 @@ class PlaywrightSession:
 
     async def _execute(self, tests: tuple[PlannedTest, ...], fold: BatchFold, output: "_Output", sink: Sink) -> Exit:
         suite, installation = self._suite, self._installation
-        self._processes += 1
-        paths = command.Paths.of(suite.scratch, str(self._processes), installation.release)
+        paths = command.Paths.new(suite.scratch, installation.release)
         command.prepare(suite, installation, paths, tests)
         self._current = _Process(
             command.run_command(suite, installation, paths, tests, self._lanes),

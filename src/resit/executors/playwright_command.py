@@ -4,6 +4,7 @@ import json
 import os
 import pwd
 import re
+import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -53,8 +54,9 @@ class Paths:
     last_run: Path
 
     @classmethod
-    def of(cls, scratch: Path, name: str, release: tuple[int, int]) -> "Paths":
-        """The paths of the process ``name``."""
+    def new(cls, scratch: Path, release: tuple[int, int]) -> "Paths":
+        """Names that were not used before, whoever else uses the folder."""
+        name = secrets.token_hex(6)
         scratch = scratch.absolute()
         output = scratch / f"output-{name}"
         # Where the last-run file can't be named it is looked for in the output folder.

@@ -89,6 +89,8 @@ class _Told:
     groups: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     errors: list[str] = field(default_factory=list[str])
     outside: list[str] = field(default_factory=list[str])
+    reasons: list[str] = field(default_factory=list[str])
+    """Why tests did not run."""
 
 
 class BatchFold:
@@ -220,6 +222,7 @@ class BatchFold:
                 events.append(result)
             elif test in told.left:
                 self._red = True
+                told.reasons.append(told.left[test])
                 events.append(DidNotRun(test, told.left[test]))
             else:
                 continue
@@ -264,6 +267,8 @@ class BatchFold:
     def _after_end(self, exit_: Exit, tail: str) -> tuple[list[TestEvent], CannotRun | None]:
         told = self._told
         if told.errors and not told.begun and self._pending:
+            if events := self._unknown_projects("\n".join(told.errors)):
+                return events, None
             return [], CannotRun("Playwright ran no test: " + "\n".join(told.errors))
         events = self._final(self._pending)
         silent = [test for test in self._pending if test in told.begun]
@@ -271,7 +276,7 @@ class BatchFold:
             events.append(self._silent(test))
         events += self._missing()
         problems = list(told.errors)
-        problems += [text for text in told.outside if not self._blamed(text, events)]
+        problems += [text for text in told.outside if not self._blamed(text)]
         if exit_.code != 0 and not problems and not self._red:
             problems.append(self._unexplained(exit_, tail))
         self.problems += problems
@@ -299,10 +304,10 @@ class BatchFold:
             missing = [test for test in missing if test.variant not in apart]
         return [self._not_found(test.id) for test in missing]
 
-    def _blamed(self, outside: str, events: list[TestEvent]) -> bool:
+    def _blamed(self, outside: str) -> bool:
         """True when a failure outside the batch is already the reason of a test that did not run."""
         message = outside.partition(" failed: ")[2]
-        return any(isinstance(event, DidNotRun) and message in event.reason for event in events)
+        return any(message in reason for reason in self._told.reasons)
 
     def _unexplained(self, exit_: Exit, tail: str) -> str:
         if self._flaky and self._told.fail_on_flaky:
