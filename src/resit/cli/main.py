@@ -5,13 +5,14 @@ Commands are named here and imported when they are used, so that ``resit --help`
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from io import TextIOWrapper
 from typing import Any
 
 from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError
-from cyclopts.exceptions import UnknownCommandError
+from cyclopts.exceptions import ConsumeMultipleError, UnknownCommandError
 
 from resit.cli import output
 from resit.cli.helptext import Columns, commands
@@ -89,10 +90,17 @@ def call(argv: Sequence[str], app: App | None = None) -> int:
         return Exit.GREEN
     except Exception as error:
         code = _client_error(error)
-        if code is None:
-            raise
-        return code
+        return _fault(error) if code is None else code
     return int(done) if isinstance(done, int) else Exit.GREEN
+
+
+def _fault(error: Exception) -> int:
+    """A fault of ours: everything a report needs, and never the exit code of a red run."""
+    traceback.print_exception(error)
+    output.say_error(
+        f"this is a fault of Resit: {type(error).__name__}: {error}", "please report it with the lines above"
+    )
+    return Exit.INTERNAL
 
 
 def _usage(error: CycloptsError) -> tuple[str, str]:
@@ -104,7 +112,7 @@ def _usage(error: CycloptsError) -> tuple[str, str]:
         known = [_name(target) for targets in _COMMANDS.values() for target in targets]
         near = get_close_matches(word, known, 1)
         return f"there is no command {word!r}{f' (did you mean {near[0]}?)' if near else ''}", hint
-    if isinstance(error, UnknownOptionError):
+    if isinstance(error, UnknownOptionError | ConsumeMultipleError):
         hint = f"{hint}; a value that begins with a hyphen is written --option=-value"
     return str(error), hint
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from resit.cli.settings import CommandError
+from resit.cli.settings import CommandError, Exit
 from resit.config import default_data_dir
+from resit.domain.errors import ResitError
 
 
 def serve(
@@ -33,4 +34,9 @@ def serve(
     from resit.asgi import serve as run_server
 
     folder = (data.expanduser() if data else default_data_dir()).absolute()
-    return run_server(folder, host, port, slots, not no_worker)
+    try:
+        return run_server(folder, host, port, slots, not no_worker)
+    except ResitError as error:
+        raise CommandError(error.message, exit=Exit.UNAVAILABLE) from error
+    except OSError as error:
+        raise CommandError(f"can't serve on {host}:{port} from {folder}: {error}", exit=Exit.UNAVAILABLE) from error

@@ -1,0 +1,130 @@
+"""What the native API says, as types. Members that newer servers add are let through."""
+
+from typing import Any, TypedDict
+
+
+class CountsDoc(TypedDict):
+    """How many tests of a run are in each state; ``did_not_run`` is a part of ``skipped``."""
+
+    passed: int
+    failed: int
+    flaky: int
+    skipped: int
+    errored: int
+    lost: int
+    not_found: int
+    cancelled: int
+    planned: int
+    running: int
+    total: int
+    did_not_run: int
+
+
+class RunDoc(TypedDict):
+    """A run as the API shows it. Times are as the server writes them; null while unknown."""
+
+    id: int
+    uuid: str
+    short_id: str
+    project: str
+    environment: str
+    status: str
+    verdict: str | None
+    counts: CountsDoc
+    summary: str
+    selection: str
+    source_run_id: int | None
+    reason: str
+    tags: list[str]
+    branch: str
+    commit: str
+    build: dict[str, str]
+    total_shards: int
+    framework: str
+    approximate: bool
+    error: dict[str, str] | None
+    problems: list[str]
+    triggered_by: str
+    created_at: str | float
+    started_at: str | float | None
+    finished_at: str | float | None
+    duration: float | None
+    url: str
+
+
+class ProjectDoc(TypedDict):
+    """A project with its environments."""
+
+    slug: str
+    name: str
+    source: str
+    branch: str
+    executor: str
+    workdir: str
+    setup: str
+    config: str
+    shards: int
+    environments: list["EnvironmentDoc"]
+
+
+class EnvironmentDoc(TypedDict):
+    """An environment; of secrets there are only the names."""
+
+    slug: str
+    name: str
+    variables: dict[str, str]
+    secrets: list[str]
+    match: list[str]
+    ignore: list[str]
+
+
+class LineageDoc(TypedDict):
+    """A run and its re-runs, and the verdict over them all."""
+
+    runs: list[RunDoc]
+    effective_verdict: str | None
+
+
+class FailureDoc(TypedDict):
+    """What went wrong in a result."""
+
+    message: str
+    stack: str
+    location: str
+
+
+class ResultDoc(TypedDict):
+    """One execution of a test."""
+
+    attempt: int
+    retry: int
+    status: str
+    counted: bool
+    duration: float
+    failures: list[FailureDoc]
+    attachments: list[dict[str, Any]]
+
+
+class RowDoc(TypedDict):
+    """A ledger row: one planned test of a run. ``results`` is absent in live events."""
+
+    id: str
+    file: str
+    title: str
+    title_path: list[str]
+    variant: str
+    line: int
+    state: str
+    outcome: str | None
+    reason: str
+    did_not_run: bool
+    duration: float
+    results: list[ResultDoc]
+
+
+class LogDoc(TypedDict):
+    """One log of a run: of the plan (shard 0) or of a shard."""
+
+    shard: int
+    name: str
+    size: int
