@@ -43,8 +43,8 @@ class Run:
     """One requested execution, and how it stands.
 
     ``branch`` and ``commit`` are the test repository's: what was asked for, then what was checked out. ``shards`` is
-    the number asked for (0: none), ``total_shards`` what the plan gave. ``seq`` grows with every change of the run or its
-    ledger; live pages ask for what is newer than what they have. Times are seconds since the epoch.
+    the number asked for (0: none), ``total_shards`` what the plan gave. ``seq`` grows with every change of the run or
+    its ledger; live pages ask for what is newer than what they have. Times are seconds since the epoch.
     """
 
     id: int
@@ -82,3 +82,10 @@ class Run:
     def error(self) -> Problem | None:
         """The first problem outside any test: why the run was not carried through."""
         return self.problems[0] if self.problems else None
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the first work to the end; None while the run is open."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return self.finished_at - self.started_at

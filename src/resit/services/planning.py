@@ -11,7 +11,7 @@ from resit.domain.plan import PlannedTest
 from resit.domain.run import PlanFacts, Problem, Run
 from resit.domain.selection import Filters, Resolution
 from resit.domain.status import RunStatus, SelectionKind
-from resit.ports import Ledgered, Outgoing
+from resit.ports import Clock, Ledgered, Outgoing, Store
 from resit.services.desk import Desk
 
 WORKER_SEEN = 30.0
@@ -138,3 +138,17 @@ def _hand_out(desk: Desk, run: Run, resolution: Resolution) -> Run:
 
 def _expected(desk: Desk, run: Run, tests: Sequence[PlannedTest]) -> Mapping[str, float]:
     return desk.tx.ledger.expected(run.project_id, [test.id for test in tests])
+
+
+class Planner:
+    """Plans that need no worker."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+
+    def expand(self, run_id: int) -> None:
+        """Make the plan of a re-run from its source's, in a transaction of its own."""
+        with self._store.write() as tx:
+            desk = Desk(tx, self._clock.now())
+            expand(desk, desk.run(run_id))
+            desk.file()

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from resit.domain import wire
-from resit.domain.errors import NotFound
+from resit.domain.errors import NotFound, Unauthenticated
 from resit.domain.project import Environment, Project
 from resit.domain.run import Run
-from resit.ports import Clock, Signer, Store
+from resit.ports import ArtifactRow, Clock, Signer, Store
 
 UPLOAD_SECONDS = 24 * 3600.0
 """How long a worker may hand in artifacts of a run after it asked for its work."""
+
+_UPLOADER = "run:"
 
 
 class Work:
@@ -42,7 +44,7 @@ class Work:
             "deadline": run.deadline,
             "upload": {
                 "url": self.upload_url,
-                "token": self._signer.sign(f"run:{run.id}", self._clock.now() + UPLOAD_SECONDS),
+                "token": self._signer.sign(f"{_UPLOADER}{run.id}", self._clock.now() + UPLOAD_SECONDS),
             },
         }
 
@@ -53,6 +55,21 @@ class Work:
             if run is None or not run.status.open:
                 return []
             return [wire.test_to_wire(test) for test in tx.ledger.tests_of_batch(run_id, number, open_only=True)]
+
+    def may_upload(self, token: str) -> int:
+        """The run that an upload token speaks for. Raises :class:`Unauthenticated`."""
+        subject = self._signer.verify(token, self._clock.now())
+        if subject is None or not subject.startswith(_UPLOADER):
+            raise Unauthenticated("this upload token is not valid, or no longer")
+        return int(subject.removeprefix(_UPLOADER))
+
+    def uploaded(self, run_id: int, artifact: str, size: int) -> None:
+        """An artifact of the run is stored; its name and test come with the result that refers to it."""
+        with self._store.write() as tx:
+            known = tx.results.artifact(artifact)
+            if known is not None and known.run_id != run_id:
+                raise NotFound(f"run {run_id} has no artifact {artifact}")
+            tx.results.save_artifact(ArtifactRow(id=artifact, run_id=run_id, size=size, stored=True))
 
     def alive(self, report: Mapping[str, Any]) -> list[int]:
         """A worker says that it lives and what it holds; the answer: which of its runs are over."""

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+
+from resit.domain.errors import Unavailable
 
 BUSY_SECONDS = 30
 
@@ -38,9 +41,14 @@ def connect(url: str) -> Engine:
 
 @contextmanager
 def transaction(engine: Engine, *, write: bool) -> Generator[Connection]:
-    """A transaction: leaving the block commits, an exception rolls back."""
-    with engine.connect() as connection:
-        if not write:
-            connection = connection.execution_options(reads=True)
-        with connection.begin():
-            yield connection
+    """A transaction: leaving the block commits, an exception rolls back.
+
+    A database that is away, locked for too long or without room is :class:`Unavailable`, here and nowhere else.
+    """
+    try:
+        with engine.connect() as connection:
+            connection.execution_options(reads=not write)
+            with connection.begin():
+                yield connection
+    except OperationalError as error:
+        raise Unavailable(f"the database does not answer: {error.orig}") from error

@@ -11,7 +11,8 @@ from resit.domain.plan import PlannedTest
 from resit.domain.run import Run
 from resit.domain.status import Outcome
 from resit.ports import Ledgered
-from resit.storage import rows, tables
+from resit.storage import rows as convert
+from resit.storage import tables
 
 _L = tables.ledger
 _C = tables.test_cases
@@ -31,23 +32,23 @@ class Ledger:
     def __init__(self, connection: Connection) -> None:
         self._db = connection
 
-    def add(self, run: Run, rows_: Sequence[Ledgered]) -> None:
-        if not rows_:
+    def add(self, run: Run, rows: Sequence[Ledgered]) -> None:
+        if not rows:
             return
-        self._db.execute(insert(_L), [rows.ledger_values(run.id, row, run.seq) for row in rows_])
+        self._db.execute(insert(_L), [convert.ledger_values(run.id, row, run.seq) for row in rows])
         cases = [
             {
                 "uuid": row.case_uuid,
                 "project_id": run.project_id,
                 "test": row.test.id,
                 "file": row.test.file,
-                "title": rows.dumps(list(row.test.title_path)),
+                "title": convert.dumps(list(row.test.title_path)),
                 "variant": row.test.variant,
-                "tags": rows.dumps(list(row.test.tags)) if row.test.tags else "",
+                "tags": convert.dumps(list(row.test.tags)) if row.test.tags else "",
                 "line": row.test.line,
                 "created_at": run.touched_at,
             }
-            for row in rows_
+            for row in rows
             if row.row.outcome is not Outcome.NOT_FOUND
         ]
         if cases:
@@ -57,35 +58,35 @@ class Ledger:
 
     def plan(self, run_id: int) -> Sequence[PlannedTest]:
         query = select(_L).where(_L.c.run_id == run_id).order_by(_L.c.ordinal)
-        return [rows.test(row) for row in self._db.execute(query).mappings()]
+        return [convert.test(row) for row in self._db.execute(query).mappings()]
 
     def rows(self, run_id: int) -> Sequence[Row]:
         query = select(_L).where(_L.c.run_id == run_id).order_by(_L.c.ordinal)
-        return [rows.ledger_row(row) for row in self._db.execute(query).mappings()]
+        return [convert.ledger_row(row) for row in self._db.execute(query).mappings()]
 
     def of_tests(self, run_id: int, tests: Collection[str]) -> Sequence[Row]:
         found: list[Row] = []
         for some in _slices(tests):
             query = select(_L).where(_L.c.run_id == run_id, _L.c.test.in_(some))
-            found.extend(rows.ledger_row(row) for row in self._db.execute(query).mappings())
+            found.extend(convert.ledger_row(row) for row in self._db.execute(query).mappings())
         return found
 
     def open_of_batch(self, run_id: int, batch: int) -> Sequence[Row]:
         query = select(_L).where(_L.c.run_id == run_id, _L.c.batch == batch, _L.c.outcome.is_(None))
-        return [rows.ledger_row(row) for row in self._db.execute(query.order_by(_L.c.ordinal)).mappings()]
+        return [convert.ledger_row(row) for row in self._db.execute(query.order_by(_L.c.ordinal)).mappings()]
 
     def tests_of_batch(self, run_id: int, batch: int, open_only: bool = False) -> Sequence[PlannedTest]:
         query = select(_L).where(_L.c.run_id == run_id, _L.c.batch == batch).order_by(_L.c.ordinal)
         if open_only:
             query = query.where(_L.c.outcome.is_(None))
-        return [rows.test(row) for row in self._db.execute(query).mappings()]
+        return [convert.test(row) for row in self._db.execute(query).mappings()]
 
     def open_rows(self, run_id: int) -> Sequence[Row]:
         query = select(_L).where(_L.c.run_id == run_id, _L.c.outcome.is_(None)).order_by(_L.c.ordinal)
-        return [rows.ledger_row(row) for row in self._db.execute(query).mappings()]
+        return [convert.ledger_row(row) for row in self._db.execute(query).mappings()]
 
-    def save(self, run_id: int, rows_: Iterable[Row], seq: int) -> None:
-        values = [{"b_run": run_id, "b_ordinal": row.ordinal, "seq": seq, **rows.ledger_state(row)} for row in rows_]
+    def save(self, run_id: int, rows: Iterable[Row], seq: int) -> None:
+        values = [{"b_run": run_id, "b_ordinal": row.ordinal, "seq": seq, **convert.ledger_state(row)} for row in rows]
         if not values:
             return
         names = [name for name in values[0] if not name.startswith("b_")]
@@ -107,14 +108,14 @@ class Ledger:
         return Counts(**{name: number for name, number, _ in found}, precluded=sum(row[2] for row in found))
 
     def stage(self, run_id: int, claim: str, number: int, tests: Sequence[PlannedTest]) -> None:
-        text = rows.dumps([wire.test_to_wire(test) for test in tests])
+        text = convert.dumps([wire.test_to_wire(test) for test in tests])
         statement = upsert(tables.plan_parts).values(run_id=run_id, claim=claim, number=number, tests=text)
         self._db.execute(statement.on_conflict_do_nothing())
 
     def staged(self, run_id: int, claim: str) -> Sequence[tuple[int, Sequence[PlannedTest]]]:
         table = tables.plan_parts
         query = select(table).where(table.c.run_id == run_id, table.c.claim == claim).order_by(table.c.number)
-        return rows.parts(list(self._db.execute(query).mappings()))
+        return convert.parts(list(self._db.execute(query).mappings()))
 
     def unstage(self, run_id: int) -> None:
         self._db.execute(delete(tables.plan_parts).where(tables.plan_parts.c.run_id == run_id))

@@ -80,8 +80,12 @@ class ResitReporter {
     this._guard(() => {
       const { config, suite, testRun } = params;
       this._testRun = testRun;
-      if (config.shard)
-        this._guard(() => testRun.skipSharding());
+      try {
+        if (config.shard)
+          testRun.skipSharding();
+      } catch (e) {
+        // A reporter of the user was first, and sharding is off already.
+      }
       if (settings.mode !== 'list') {
         for (const project of suite.suites.slice()) {
           try {

@@ -1,0 +1,1 @@
+"""The faces over HTTP. A dialect translates and never decides: schemas, routes, errors each."""

@@ -1,0 +1,62 @@
+"""The application: all dialects on one origin."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
+from swagger_ui_bundle import swagger_ui_path
+
+from resit import __version__
+from resit.api.context import Services
+from resit.api.limits import BodyLimit
+from resit.api.native import errors, events, routes, uploads
+
+DOCS = "/resit/v1/docs"
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
+    """The ASGI application over ``services``."""
+    app = FastAPI(
+        title="Resit",
+        version=__version__,
+        summary="Trigger, execute, account for every planned test, run again.",
+        openapi_url="/resit/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.services = services
+    app.add_middleware(BodyLimit, limit=services.settings.max_body, free=uploads.PREFIX)
+    errors.install(app)
+    for part in (routes, events, uploads):
+        app.include_router(part.router)
+
+    @app.get("/healthz", include_in_schema=False)
+    def healthz() -> PlainTextResponse:  # pyright: ignore[reportUnusedFunction] # registered above
+        """Requests are served."""
+        return PlainTextResponse("ok\n")
+
+    @app.get(DOCS, include_in_schema=False)
+    def docs(request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction] # registered above
+        """The OpenAPI page, from our own origin."""
+        base = f"{DOCS}/assets"
+        return get_swagger_ui_html(
+            openapi_url=str(request.app.openapi_url),
+            title="Resit API",
+            swagger_js_url=f"{base}/swagger-ui-bundle.js",
+            swagger_css_url=f"{base}/swagger-ui.css",
+            swagger_favicon_url=f"{base}/favicon-32x32.png",
+        )
+
+    @app.get("/", include_in_schema=False)
+    def home() -> RedirectResponse:  # pyright: ignore[reportUnusedFunction] # registered above
+        """Until there is a page, the API tells what can be done."""
+        return RedirectResponse(DOCS)
+
+    app.mount(f"{DOCS}/assets", StaticFiles(directory=Path(swagger_ui_path)), name="swagger")
+    return app

@@ -1,0 +1,59 @@
+"""What routes get at: the services and reads of this server, and who is asking."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from resit.config import Settings
+from resit.control.signals import Signals
+from resit.domain.access import Principal
+from resit.domain.errors import Unauthenticated
+from resit.ports import Artifacts, Ids, Store
+from resit.ports.reads import Reads
+from resit.services.access import Access
+from resit.services.catalog import Catalog
+from resit.services.runs import Runs
+from resit.services.work import Work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """All that an API needs, made in ``resit.bootstrap``."""
+
+    settings: Settings
+    access: Access
+    catalog: Catalog
+    runs: Runs
+    work: Work
+    reads: Reads
+    store: Store
+    artifacts: Artifacts
+    ids: Ids
+    signals: Callable[[], Signals]
+    url: str
+
+
+def services(request: Request) -> Services:
+    """The services of the application that got the request."""
+    return cast("Services", request.app.state.services)
+
+
+Use = Annotated[Services, Depends(services)]
+
+
+def bearer(request: Request) -> str:
+    """The bearer token of a request. Raises :class:`Unauthenticated`."""
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
+        raise Unauthenticated("no valid token: send one as 'Authorization: Bearer <token>'")
+    return secret.strip()
+
+
+def principal(request: Request, use: Use) -> Principal:
+    """Who asks. Raises :class:`Unauthenticated`."""
+    return use.access.authenticate(bearer(request))
+
+
+Who = Annotated[Principal, Depends(principal)]

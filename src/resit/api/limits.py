@@ -1,0 +1,67 @@
+"""Limits at the door, before anything is read into memory."""
+
+import json
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class BodyLimit:
+    """Refuse bodies over ``limit`` bytes with 413, whether they say their length or not; uploads have their own."""
+
+    def __init__(self, app: ASGIApp, limit: int, free: str) -> None:
+        self._app, self._limit, self._free = app, limit, free
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http" or scope["path"].startswith(self._free):
+            await self._app(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > self._limit:
+            await _refuse(send, self._limit)
+            return
+        size = 0
+        over = False
+
+        async def counted() -> Message:
+            nonlocal size, over
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self._limit:
+                over = True
+                return {"type": "http.disconnect"}
+            return message
+
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            if over and not started:
+                started = True
+                await _refuse(send, self._limit)
+            elif not over:
+                started = True
+                await send(message)
+
+        try:
+            await self._app(scope, counted, watched)
+        except Exception:
+            if not over:
+                raise
+        if over and not started:
+            await _refuse(send, self._limit)
+
+
+async def _refuse(send: Send, limit: int) -> None:
+    body = json.dumps(
+        {
+            "type": "about:blank",
+            "title": "Content Too Large",
+            "status": 413,
+            "detail": f"the body is larger than {limit} bytes",
+            "code": "too_large",
+        }
+    ).encode()
+    headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,1 @@
+"""Resit's own HTTP API, under ``/resit/v1``."""

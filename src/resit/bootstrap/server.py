@@ -1,0 +1,176 @@
+"""A control plane: database, services, bundled broker and loops, joined."""
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from resit.api.context import Services
+from resit.broker.control import NatsControlBroker
+from resit.broker.link import Address
+from resit.broker.server import BundledServer
+from resit.config import Settings
+from resit.control.answers import answer
+from resit.control.dispatch import Dispatch
+from resit.control.intake import Intake
+from resit.control.reconciler import Reconciler
+from resit.control.signals import Signals
+from resit.domain.access import Principal, Scope
+from resit.domain.errors import Unauthenticated
+from resit.integrations.files import FolderArtifacts
+from resit.integrations.keys import KeySigner, load_key
+from resit.integrations.world import SystemClock, SystemIds
+from resit.services.access import Access
+from resit.services.catalog import Catalog
+from resit.services.ingest import Ingest
+from resit.services.planning import Planner
+from resit.services.recovery import Recovery
+from resit.services.runs import Runs
+from resit.services.work import Work
+from resit.storage.connect import connect
+from resit.storage.migrate import upgrade
+from resit.storage.reads import SqlReads
+from resit.storage.unit_of_work import SqlStore
+
+log = logging.getLogger(__name__)
+
+
+def executor_names() -> list[str]:
+    """The executors that are installed; nothing of them is imported."""
+    return [point.name for point in entry_points(group="resit.executors")]
+
+
+@dataclass(slots=True)
+class Server:
+    """The parts of a control plane, joined."""
+
+    settings: Settings
+    services: Services
+    store: SqlStore
+    work: Work
+    planner: Planner
+    ingest: Ingest
+    clock: SystemClock
+    signals: Signals | None = None
+
+    def told(self) -> Signals:
+        """The signals of the running control plane."""
+        if self.signals is None:
+            raise RuntimeError("the control plane is not running")
+        return self.signals
+
+
+def build(settings: Settings) -> Server:
+    """Open the database (made or upgraded when needed) and join services over it."""
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = connect(settings.database_url)
+    upgrade(engine)
+    clock, ids = SystemClock(), SystemIds()
+    signer = KeySigner(load_key(settings.data / "secret.key"))
+    store = SqlStore(engine)
+    work = Work(store, clock, signer)
+    url = f"http://{_reachable(settings.host)}:{settings.port}"
+    work.upload_url = f"{url}/resit/v1/uploads"
+    services = Services(
+        settings=settings,
+        access=Access(store, clock, ids),
+        catalog=Catalog(store, clock, ids, signer, executor_names()),
+        runs=Runs(store, clock, ids),
+        work=work,
+        reads=SqlReads(engine),
+        store=store,
+        artifacts=FolderArtifacts(settings.artifacts),
+        ids=ids,
+        signals=lambda: server.told(),  # noqa: PLW0108 - the server is made below
+        url=url,
+    )
+    server = Server(
+        settings=settings,
+        services=services,
+        store=store,
+        work=work,
+        planner=Planner(store, clock),
+        ingest=Ingest(store, clock, settings.max_log),
+        clock=clock,
+    )
+    return server
+
+
+def _reachable(host: str) -> str:
+    """A host name under which this machine reaches a server that listens on ``host``."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def admin_token(server: Server) -> str:
+    """The secret in the data folder's ``admin-token`` (mode 0600); a new one when there is none that is valid."""
+    path = server.settings.data / "admin-token"
+    access = server.services.access
+    try:
+        secret = path.read_text().strip()
+        if Scope.ADMIN in access.authenticate(secret).scopes:
+            return secret
+    except (FileNotFoundError, Unauthenticated):
+        pass
+    operator = Principal("operator", None, frozenset({Scope.ADMIN}))
+    _, secret = access.create_token(operator, project=None, scopes=[Scope.ADMIN.value], name="operator")
+    write_private(path, secret + "\n")
+    return secret
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads; it appears whole."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    part.replace(path)
+
+
+@asynccontextmanager
+async def running(server: Server) -> AsyncGenerator[Address]:
+    """The control plane at work: bundled broker, loops, answers. Yields the broker's address."""
+    async with AsyncExitStack() as stack:
+        broker_server = BundledServer()
+        await broker_server.start(server.settings.data)
+        stack.push_async_callback(broker_server.stop)
+        address = Address(broker_server.url, broker_server.token)
+        broker = await NatsControlBroker.connect(address)
+        stack.push_async_callback(broker.close)
+        server.signals = signals = Signals()
+        await answer(broker, server.work)
+        loops: list[Any] = [
+            Dispatch(server.store, broker, signals, server.planner).run(),
+            Intake(broker, server.ingest, signals).run(),
+            Reconciler(Recovery(server.store, server.clock), broker, signals).run(),
+            _keep(broker_server, server.settings.data),
+        ]
+        tasks = [asyncio.create_task(loop) for loop in loops]
+
+        async def end() -> None:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        stack.push_async_callback(end)
+        yield address
+
+
+async def _keep(broker: BundledServer, data: Path) -> None:
+    """Start the bundled broker again when it dies; everything connects again by itself."""
+    while True:
+        words = await broker.ended()
+        if words is None:
+            return
+        log.warning("the bundled broker ended (%s); it is started again", words)
+        try:
+            await broker.start(data)
+        except Exception:
+            log.exception("the bundled broker does not start; trying again")
+            await asyncio.sleep(1.0)

@@ -1,0 +1,132 @@
+"""A worker process: ``python -m resit.bootstrap.worker SETTINGS``, where SETTINGS is a file that only its owner reads.
+
+Nothing secret stands on the command line. A worker whose server has vanished finishes what it has begun - results wait
+in the broker or in memory - and takes nothing new; a new server starts a worker of its own.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from resit import __version__
+from resit.broker.link import Address
+from resit.broker.worker import NatsWorkerBroker
+from resit.executors.process import sweep
+from resit.integrations.uploads import HttpUploads
+from resit.plugin import Executor
+from resit.worker.agent import Agent
+from resit.worker.work import Tools
+from resit.worker.workspace import Workspaces
+
+log = logging.getLogger(__name__)
+ORPHAN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What a worker must know. ``folder`` is its own: caches, scratch, the names of workers that run."""
+
+    broker_url: str
+    broker_token: str
+    folder: str
+    slots: int
+    pool: str = "default"
+    allow_local: bool = False
+    parent: int = 0
+    """Process id of the server that started it; 0 for a worker that stands alone."""
+
+    def write(self, path: Path) -> None:
+        """Save where only the owner reads."""
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(asdict(self), file)
+
+
+def load_executors() -> Mapping[str, Executor]:
+    """The executors that are installed."""
+    return {point.name: point.load()() for point in entry_points(group="resit.executors")}
+
+
+def _name() -> str:
+    return f"{socket.gethostname()[:60] or 'worker'}-{os.getpid()}"
+
+
+def _clean_up_after_the_dead(folder: Path, name: str) -> None:
+    """End the test processes that a killed predecessor left behind; note that we run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for note in folder.iterdir():
+        pid = note.name.rpartition("-")[2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and not _alive(int(pid)):
+            ended = sweep(note.name)
+            if ended:
+                log.warning("ended %s processes that worker %s had left behind", ended, note.name)
+            note.unlink(missing_ok=True)
+    (folder / name).touch()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+async def work(settings: WorkerSettings) -> None:
+    """Until SIGTERM, SIGINT, or the end of what was begun after the server vanished."""
+    folder, name = Path(settings.folder), _name()
+    _clean_up_after_the_dead(folder / "running", name)
+    broker = await NatsWorkerBroker.connect(Address(settings.broker_url, settings.broker_token), pool=settings.pool)
+    uploads = HttpUploads()
+    tools = Tools(
+        name=name,
+        broker=broker,
+        workspaces=Workspaces(folder / "cache", allow_local=settings.allow_local),
+        executors=load_executors(),
+        uploads=uploads,
+        scratch=folder / "scratch",
+        cache=folder / "cache",
+    )
+    agent = Agent(tools, pool=settings.pool, slots=settings.slots, version=__version__)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.stop)
+    watch = asyncio.create_task(_watch_parent(settings.parent, agent))
+    try:
+        await agent.run()
+    finally:
+        watch.cancel()
+        await uploads.close()
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(broker.close(), 2.0)
+        (folder / "running" / name).unlink(missing_ok=True)
+
+
+async def _watch_parent(parent: int, agent: Agent) -> None:
+    while parent and os.getppid() == parent:
+        await asyncio.sleep(ORPHAN_SECONDS)
+    if parent:
+        log.warning("the server is gone: this worker ends what it has begun")
+        await agent.drain()
+
+
+def main() -> None:
+    """The process."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s worker: %(message)s", stream=sys.stderr)
+    settings = WorkerSettings(**json.loads(Path(sys.argv[1]).read_text()))
+    asyncio.run(work(settings))
+
+
+if __name__ == "__main__":
+    main()

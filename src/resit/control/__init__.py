@@ -1,0 +1,1 @@
+"""Services driven by the broker and the clock: dispatch, ingest, answers to workers, the reconciler."""

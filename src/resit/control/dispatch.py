@@ -1,0 +1,84 @@
+"""From the outbox to the broker. A message is forgotten only after the broker holds it; a second one does no harm."""
+
+import asyncio
+import json
+import logging
+import zlib
+
+from resit.control.signals import Signals
+from resit.domain import wire
+from resit.ports import BrokerAway, ControlBroker, Job, Outgoing, Store
+from resit.services.planning import Planner
+
+log = logging.getLogger(__name__)
+LOOK_SECONDS = 2.0
+"""How often the outbox is looked at without being told."""
+
+
+class Dispatch:
+    """One loop a control plane."""
+
+    def __init__(self, store: Store, broker: ControlBroker, signals: Signals, planner: Planner) -> None:
+        self._store, self._broker, self._signals, self._planner = store, broker, signals, planner
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                if not await self._some():
+                    await self._signals.wait_outbox(LOOK_SECONDS)
+            except BrokerAway as away:
+                log.warning("outbox waits for the broker: %s", away)
+                await asyncio.sleep(0.5)
+            except Exception:
+                log.exception("dispatch failed; it goes on")
+                await asyncio.sleep(1.0)
+
+    async def _some(self) -> bool:
+        messages = await asyncio.to_thread(self._pending)
+        sent: list[int] = []
+        try:
+            for message in messages:
+                await self._send(message)
+                sent.append(message.id)
+        finally:
+            if sent:
+                await asyncio.to_thread(self._sent, sent)
+        return bool(messages)
+
+    def _pending(self) -> list[Outgoing]:
+        with self._store.read() as tx:
+            return list(tx.outbox.pending(200))
+
+    def _sent(self, ids: list[int]) -> None:
+        with self._store.write() as tx:
+            tx.outbox.sent(ids)
+
+    async def _send(self, message: Outgoing) -> None:
+        run, pool = message.run_id, message.pool
+        match message.kind:
+            case "plan":
+                await self._broker.publish_job(pool, Job("plan", run), b"")
+            case "shard":
+                await self._broker.publish_job(pool, Job("shard", run, message.number), b"")
+            case "consumer":
+                await self._broker.open_batches(pool, run, message.number)
+            case "batch":
+                data = await asyncio.to_thread(self._batch, run, message.number)
+                await self._broker.publish_batch(pool, run, message.number, data)
+            case "purge":
+                await self._broker.purge(pool, run)
+            case "cancel":
+                await self._broker.cancel(run)
+            case "expand":
+                await asyncio.to_thread(self._planner.expand, run)
+                self._signals.changed([run])
+            case other:
+                log.error("outbox holds an unknown kind of message: %s", other)
+
+    def _batch(self, run: int, number: int) -> bytes:
+        """A batch as workers get it: what is still open of it, compressed, because 20,000 ids are megabytes."""
+        with self._store.read() as tx:
+            tests = tx.ledger.tests_of_batch(run, number, open_only=True)
+        data = {"run": run, "batch": number, "tests": [wire.test_to_wire(test) for test in tests]}
+        return zlib.compress(json.dumps(data, ensure_ascii=False).encode(), 1)

@@ -1,0 +1,59 @@
+"""Telling the loops and live pages of this process that something has changed. A hint, never the truth: who waits also
+looks by itself from time to time, because another control plane may have made the change."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+
+
+class Signals:
+    """Made and awaited in the event loop; told from any thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._outbox = asyncio.Event()
+        self._runs: defaultdict[int, set[asyncio.Event]] = defaultdict(set)
+
+    def outbox(self) -> None:
+        """There may be something to send."""
+        self._loop.call_soon_threadsafe(self._outbox.set)
+
+    def changed(self, runs: Iterable[int]) -> None:
+        """These runs have changed."""
+        found = list(runs)
+        self._loop.call_soon_threadsafe(self._tell, found)
+
+    def _tell(self, runs: list[int]) -> None:
+        for run in runs:
+            for event in self._runs.get(run, ()):
+                event.set()
+
+    async def wait_outbox(self, seconds: float) -> None:
+        """Until :meth:`outbox` was called, or ``seconds`` have passed."""
+        await _wait(self._outbox, seconds)
+
+    def watch(self, run: int) -> asyncio.Event:
+        """An event that is set whenever the run changes; give it back with :meth:`unwatch`."""
+        event = asyncio.Event()
+        self._runs[run].add(event)
+        return event
+
+    def unwatch(self, run: int, event: asyncio.Event) -> None:
+        """No longer wait for the run."""
+        self._runs[run].discard(event)
+        if not self._runs[run]:
+            del self._runs[run]
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+    event.clear()
+
+
+async def changed(event: asyncio.Event, seconds: float) -> None:
+    """Until a watched run changes, or ``seconds`` have passed."""
+    await _wait(event, seconds)

@@ -1,0 +1,30 @@
+"""What is known now of a build: the fold over a run and its re-runs (the effective verdict)."""
+
+from collections.abc import Mapping, Sequence
+
+from resit.domain.ledger import Counts
+from resit.domain.status import Outcome, Verdict
+from resit.domain.verdict import verdict
+
+Known = Mapping[str, tuple[str | None, bool]]
+"""For each test of one run: its outcome, and whether it was precluded by a failure before it."""
+
+
+def effective(runs: Sequence[Known], *, problem: bool = False) -> Verdict | None:
+    """The verdict of the newest word on each test; ``runs`` oldest first.
+
+    A cancelled test says nothing new. None while a test has no outcome yet. ``problem``: the newest run could not be
+    carried through.
+    """
+    latest: dict[str, tuple[str | None, bool]] = {}
+    for run in runs:
+        for test, said in run.items():
+            if said[0] != Outcome.CANCELLED or test not in latest:
+                latest[test] = said
+    if any(outcome is None for outcome, _ in latest.values()):
+        return None
+    numbers: dict[str, int] = {}
+    for outcome, _ in latest.values():
+        numbers[str(outcome)] = numbers.get(str(outcome), 0) + 1
+    counts = Counts(**numbers, precluded=sum(precluded for _, precluded in latest.values()))
+    return verdict(counts, problem=problem)

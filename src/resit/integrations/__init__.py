@@ -1,0 +1,1 @@
+"""The world beyond database and broker: clock, ids, keys, stored files, uploads."""

@@ -1,0 +1,57 @@
+"""A worker's uploads over HTTP, under the right of its attempt."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+
+log = logging.getLogger(__name__)
+TRIES_SECONDS = (0.2, 0.5, 1, 2, 5, 10, 15, 15, 15, 30, 30)
+"""Waits between tries while the server is away: about two minutes in all."""
+PIECE = 256 * 1024
+
+
+class HttpUploads:
+    """See ``resit.ports.Uploads``. Keeps its connections; a handful of uploads at a time."""
+
+    def __init__(self) -> None:
+        # trust_env off: the way to our own server does not lead through somebody's proxy.
+        self._client = httpx.AsyncClient(timeout=60, trust_env=False)
+        self._at_once = asyncio.Semaphore(8)
+
+    async def send(self, url: str, token: str, artifact: str, path: Path) -> bool:
+        """Upload a file; False when it can't be taken. Waits while the server is away."""
+        async with self._at_once:
+            for wait in (*TRIES_SECONDS, None):
+                try:
+                    answer = await self._client.put(
+                        f"{url}/{artifact}",
+                        content=_pieces(path),
+                        headers={"Authorization": f"Bearer {token}", "Content-Length": str(path.stat().st_size)},
+                    )
+                except FileNotFoundError:
+                    log.warning("an attachment is gone before its upload: %s", path.name)
+                    return False
+                except httpx.HTTPError as error:
+                    log.info("upload of %s waits: %r", artifact, error)
+                else:
+                    if answer.status_code < 300:
+                        return True
+                    if answer.status_code < 500:
+                        log.warning("upload of %s was refused: %s", artifact, answer.status_code)
+                        return False
+                if wait is not None:
+                    await asyncio.sleep(wait)
+        return False
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while piece := await asyncio.to_thread(file.read, PIECE):
+            yield piece

@@ -1,0 +1,58 @@
+"""Secrets do not leave a worker: not in logs, results or text artifacts (product rule 8)."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from resit.domain.events import DidNotRun, Log, NotFound, TestResult
+from resit.plugin import Event
+
+MASK = "***"
+SHORTEST = 4
+"""Shorter secrets would mask half of every text."""
+MAX_SCAN = 64 * 1024 * 1024
+_TEXT = re.compile(r"text/|application/(json|xml|javascript|x-ndjson|har\+json)|image/svg")
+
+
+class Scrubber:
+    """Takes the values of a run's secrets out of what leaves."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        found = {secret for secret in secrets if len(secret) >= SHORTEST}
+        # Output comes line by line, so a secret of several lines must be known by its lines.
+        found |= {line for secret in found if "\n" in secret for line in secret.splitlines() if len(line) >= 8}
+        ordered = sorted(found, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        self._bytes = re.compile(b"|".join(re.escape(s.encode()) for s in ordered)) if ordered else None
+
+    def text(self, text: str) -> str:
+        """The text without secrets."""
+        return self._pattern.sub(MASK, text) if self._pattern else text
+
+    def event(self, event: Event) -> Event:
+        """The event without secrets."""
+        if self._pattern is None:
+            return event
+        match event:
+            case Log():
+                return Log(self.text(event.text))
+            case NotFound() | DidNotRun():
+                return replace(event, reason=self.text(event.reason))
+            case TestResult():
+                failures = tuple(
+                    replace(f, message=self.text(f.message), stack=self.text(f.stack)) for f in event.failures
+                )
+                annotations = tuple((kind, self.text(text)) for kind, text in event.annotations)
+                return replace(event, failures=failures, annotations=annotations)
+            case _:
+                return event
+
+    def file(self, path: Path, content_type: str) -> None:
+        """Mask secrets in a text file, in place. Files of other types are left as they are."""
+        if self._bytes is None or not _TEXT.match(content_type) or path.stat().st_size > MAX_SCAN:
+            return
+        content = path.read_bytes()
+        masked = self._bytes.sub(MASK.encode(), content)
+        if masked != content:
+            path.write_bytes(masked)
