@@ -149,7 +149,7 @@ def _details(client: "Client", run: "RunDoc", console: "Console") -> None:
                 ("requested", output.local_time(run["created_at"])),
                 ("started", output.local_time(run["started_at"])),
                 ("finished", output.local_time(run["finished_at"])),
-                ("page", output.clean(run["url"])),
+                ("url", output.clean(run["url"])),
             ]
         )
     )

@@ -36,6 +36,8 @@ def serve(
     folder = (data.expanduser() if data else default_data_dir()).absolute()
     try:
         return run_server(folder, host, port, slots, not no_worker)
+    except KeyboardInterrupt:
+        return Exit.GREEN  # Ctrl-C is how a server in a terminal is stopped.
     except ResitError as error:
         raise CommandError(error.message, exit=Exit.UNAVAILABLE) from error
     except OSError as error:

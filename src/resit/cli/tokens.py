@@ -60,15 +60,14 @@ def create(
 @token.command(name="list")
 def list_tokens(
     *,
-    project: Annotated[str | None, Parameter(help="Only the tokens of this project.")] = None,
     common: Common = COMMON,
 ) -> int:
     """List the tokens, without their secrets.
 
-    Example: resit token list --project shop
+    Example: resit token list
     """
     with common.connect() as client:
-        found = list(client.tokens(project))
+        found = list(client.tokens())
     if common.json:
         output.print_json({"items": found})
         return Exit.GREEN
@@ -78,7 +77,7 @@ def list_tokens(
             str(one["id"]),
             output.clean(one.get("prefix") or ""),
             output.clean(one.get("name") or ""),
-            output.clean(one.get("project") or "all"),
+            output.clean(one.get("project") or one.get("project_id") or "all"),
             output.clean(" ".join(one.get("scopes") or [])),
             "revoked" if one.get("revoked_at") else output.local_time(one.get("expires_at")) or "never",
         )

@@ -101,8 +101,6 @@ def _begun(client: "Client", made: "RunDoc", common: Common, wait: bool) -> int:
         output.say(console, f"Run {number} ({output.clean(made['short_id'])}) of {where}{origin}")
         if not wait:
             output.say(console, f"  see it:   resit watch {number}\n  stop it:  resit cancel {number}")
-            if made.get("url"):
-                output.say(console, f"  page:     {output.clean(made['url'])}")
     if wait:
         from resit.cli import waiting
 

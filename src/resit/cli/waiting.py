@@ -1,7 +1,6 @@
 """Following a run to its end, and what is said then."""
 
 import threading
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from resit.cli import output
@@ -91,8 +90,7 @@ def red_rows(client: Client, run: RunDoc, most: int) -> list[RowDoc]:
         if run["counts"].get(outcome) and len(found) < most:
             found += client.tests(str(run["id"]), outcome=outcome, limit=most - len(found))
     if run["counts"].get("did_not_run") and len(found) < most:
-        skipped = (row for row in client.tests(str(run["id"]), outcome="skipped") if row.get("did_not_run"))
-        found += islice(skipped, most - len(found))
+        found += client.tests(str(run["id"]), state="did_not_run", limit=most - len(found))
     return found
 
 
@@ -114,8 +112,7 @@ def report(client: Client, run: RunDoc, console: "Console") -> None:
 
 def troubles(run: RunDoc, console: "Console") -> None:
     """What went wrong outside any test, and where its log is."""
-    said = [run["error"]["message"]] if run["error"] else []
-    said += [problem for problem in run["problems"] if problem not in said]
+    said = list(dict.fromkeys(problem["message"] for problem in run["problems"]))
     for problem in said:
         output.say(console, f"  ! {output.first_line(problem)}")
         rest = output.clean(problem, lines=True).strip().splitlines()[1:]

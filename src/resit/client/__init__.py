@@ -143,9 +143,9 @@ class Client:
         """Make a token; only this answer ever holds its secret."""
         return self._call("POST", "/tokens", json=fields)
 
-    def tokens(self, project: str | None = None) -> Iterator[dict[str, Any]]:
-        """The tokens, without their secrets."""
-        return self._items("/tokens", {"project": project})
+    def tokens(self) -> Iterator[dict[str, Any]]:
+        """The tokens within reach, without their secrets."""
+        return self._items("/tokens", {})
 
     def revoke_token(self, id: int) -> None:
         """Make a token worthless."""
@@ -177,9 +177,11 @@ class Client:
         """A run's family of re-runs and the verdict over it."""
         return cast("LineageDoc", self._call("GET", f"/runs/{_segment(run)}/lineage"))
 
-    def tests(self, run: str, *, outcome: str | None = None, limit: int | None = None) -> Iterator[RowDoc]:
-        """The ledger rows of a run, with their results."""
-        rows = self._items(f"/runs/{_segment(run)}/tests", {"outcome": outcome}, limit, page=500)
+    def tests(
+        self, run: str, *, outcome: str | None = None, state: str | None = None, limit: int | None = None
+    ) -> Iterator[RowDoc]:
+        """The ledger rows of a run, with their results. ``state``: planned, running or did_not_run."""
+        rows = self._items(f"/runs/{_segment(run)}/tests", {"outcome": outcome, "state": state}, limit, page=500)
         return (cast("RowDoc", row) for row in rows)
 
     def logs(self, run: str) -> list[LogDoc]:
@@ -303,7 +305,7 @@ class Client:
         said = str(problem.get("detail") or problem.get("title") or "")
         if status in _TRANSIENT:
             said = said or f"{status} {answer.reason_phrase}"
-            raise ServerAway(f"the Resit server at {self.url} can't serve this now: {said}")
+            raise ServerAway(f"the Resit server at {self.url} can't do this now: {said}")
         if not said:
             said = f"{self.url} answered {status} {answer.reason_phrase}, and not in Resit's words"
         field = str(problem.get("field") or "")

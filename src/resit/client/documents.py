@@ -20,6 +20,13 @@ class CountsDoc(TypedDict):
     did_not_run: int
 
 
+class ProblemDoc(TypedDict):
+    """Something that went wrong outside any test."""
+
+    code: str
+    message: str
+
+
 class RunDoc(TypedDict):
     """A run as the API shows it. Times are as the server writes them; null while unknown."""
 
@@ -42,8 +49,8 @@ class RunDoc(TypedDict):
     total_shards: int
     framework: str
     approximate: bool
-    error: dict[str, str] | None
-    problems: list[str]
+    error: ProblemDoc | None
+    problems: list[ProblemDoc]
     triggered_by: str
     created_at: str | float
     started_at: str | float | None
