@@ -283,11 +283,14 @@ class BatchFold:
         return events, None
 
     def _silent(self, test: str) -> TestEvent:
-        """A test that was collected and of which nothing was heard."""
-        if self._red or self._told.errors:
-            del self._pending[test]
-            self._red = True
-            return DidNotRun(test, self._told.errors[0] if self._told.errors else "left out after a failure")
+        """A test that was collected and of which no end was heard."""
+        told = self._told
+        cause = told.errors[0] if told.errors else ""
+        if test in told.running:
+            return self._errored(test, f"the test was cut off: {cause}" if cause else "no result was reported")
+        if cause or self._red:
+            told.left[test] = cause or "left out after a failure"
+            return self._final([test])[0]
         return self._errored(test, "no result was reported")
 
     def _missing(self) -> list[TestEvent]:

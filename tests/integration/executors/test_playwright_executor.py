@@ -35,7 +35,7 @@ module.exports = { testDir: '.', reporter: 'line' };
 OUTCOMES_CONFIG = """
 const reporter = [['json', { outputFile: process.env.JSON_REPORT }], ['./mark.cjs']];
 module.exports = {
-  testDir: './tests', reporter, timeout: 2000, outputDir: './never-used',
+  testDir: './tests', reporter, timeout: 2000, outputDir: './never-used', shard: { current: 2, total: 3 },
   projects: [
     { name: 'setup', testMatch: /.*\\.setup\\.js/ },
     { name: 'app', dependencies: ['setup'],
@@ -349,18 +349,16 @@ def test_exactly_the_chosen_tests_run(whole: Whole) -> None:
     assert seen.end == BatchEnd()
 
 
+@pytest.mark.parametrize("whole", ["1.65", "1.44"], indirect=True)
 def test_one_test_of_a_setup_project_runs_alone(whole: Whole) -> None:
-    if "1.58" in whole.place.listing.framework:
-        pytest.skip("as 1.44")
     seen = asyncio.run(whole.place.run([whole.place.named("seed › data")]))
     assert [r.status for r in seen.results(whole.place.named("seed › data").id)] == ["passed"]
     ran = json_report(Path(whole.place.suite.env["JSON_REPORT"]))
     assert list(ran) == [("setup", "login.setup.js", "seed › data")]
 
 
+@pytest.mark.parametrize("whole", ["1.65", "1.44"], indirect=True)
 def test_tests_of_a_lost_project_are_not_found_and_the_rest_runs(whole: Whole) -> None:
-    if "1.58" in whole.place.listing.framework:
-        pytest.skip("as 1.44")
     setup, app = whole.place.named("log in"), whole.place.named("plain")
     lost = PlannedTest("lost", "tests/lost.spec.js", ("lost",), "renamed")
     seen = asyncio.run(whole.place.run([setup, gone(app), lost]))
@@ -368,9 +366,8 @@ def test_tests_of_a_lost_project_are_not_found_and_the_rest_runs(whole: Whole) -
     assert seen.end == BatchEnd()
 
 
+@pytest.mark.parametrize("whole", ["1.65"], indirect=True)
 def test_results_carry_why_what_and_where(whole: Whole) -> None:
-    if "SHORT" in whole.place.suite.env:
-        pytest.skip("the suite of this version is smaller")
     place, seen = whole.place, whole.seen
     [failed] = seen.results(place.named("fails").id)
     [failure] = failed.failures

@@ -230,6 +230,15 @@ def test_silence_about_a_test_is_an_error_unless_something_failed() -> None:
     assert after(fold, FAILED) == ["a did not run: left out after a failure!"]
 
 
+def test_a_test_that_was_running_at_the_end_was_cut_off() -> None:
+    fold = opened(*planned("a", "b"))
+    feed(fold, begin("a", "b"), start("a"), error("global timeout"), left("b", "global timeout"), END)
+    [final] = fold.after(FAILED, "")[0]
+    assert isinstance(final, TestResult)
+    assert (final.status, final.failures[0].message) == ("errored", "the test was cut off: global timeout")
+    assert fold.problems == ["global timeout"]
+
+
 # Deaths.
 
 
