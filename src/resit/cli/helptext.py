@@ -99,6 +99,7 @@ _MEANINGS = {
     Exit.INTERNAL: "a fault of Resit itself",
     Exit.NOT_AUTHORISED: "no valid token, or one that does not cover this",
     Exit.INTERRUPTED: "interrupted with Ctrl-C; a run that was waited for goes on",
+    Exit.UNREAD: "the reader of the output went away (`resit runs | head -1`), so the end was not told",
 }
 
 

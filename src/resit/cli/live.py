@@ -151,7 +151,10 @@ class LiveView:
         phase = Text(f"{output.clean(run['status'])}…", "bold cyan")
         elapsed = Text(output.duration(self._clock() - self._start), "bright_black")
         if counts["total"]:
-            bar = ProgressBar(total=counts["total"], completed=done, width=max(10, min(40, width - 40)))
+            red = any(counts.get(outcome) for outcome in output.RED_OUTCOMES)
+            style = "red" if red else "green"
+            room = max(10, min(40, width - 40))
+            bar = ProgressBar(counts["total"], done, width=room, complete_style=style, finished_style=style)
             head.add_row(phase, bar, Text(f"{done}/{counts['total']}"), elapsed)
         else:
             head.add_row(phase, elapsed)

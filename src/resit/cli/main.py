@@ -85,9 +85,9 @@ def call(argv: Sequence[str], app: App | None = None) -> int:
         output.say_error("interrupted")
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        # Nobody reads on (`resit runs | head`): not worth a word.
+        # Nobody reads on (`resit runs | head`): not worth a word, but never a green end of --wait.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.GREEN
+        return Exit.UNREAD
     except Exception as error:
         code = _client_error(error)
         return _fault(error) if code is None else code

@@ -80,7 +80,7 @@ def title(row: "RowDoc") -> str:
     place = f"{row['file']}:{row['line']}" if row.get("line") else row["file"]
     variant = f" [{row['variant']}]" if row.get("variant") else ""
     name = " › ".join(row.get("title_path") or []) or row["title"]
-    return clean(f"{place} › {name}{variant}")
+    return clean(f"{place} › {name}{variant}" if place else f"{name}{variant}")
 
 
 def state_word(row: "RowDoc") -> str:
@@ -163,10 +163,15 @@ def console(*, no_color: bool = False, stderr: bool = False) -> "Console":
     """A console that takes text as it is. Where nobody looks, lines are not folded to a screen's width."""
     from rich.console import Console
 
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            """Rich would end the program with 1, which says that a run is red."""
+            raise BrokenPipeError
+
     stream = sys.stderr if stderr else sys.stdout
     wide = None if stream.isatty() or os.environ.get("COLUMNS", "").isdigit() else 160
     color = color_wanted(no_color)
-    return Console(
+    return Plain(
         file=stream,
         markup=False,
         highlight=False,

@@ -31,12 +31,13 @@ class Exit(IntEnum):
     INTERNAL = 70
     NOT_AUTHORISED = 77
     INTERRUPTED = 130
+    UNREAD = 141
 
 
 EXIT_CODES = (
     "Exit codes: 0 done (with --wait, and in watch: the run passed), 1 the run failed (or skipped everything), "
     "2 the run was not carried through (errored or cancelled), 64 wrong usage, 65 refused by the server, 66 not found, "
-    "69 server not available, 70 a fault of Resit, 77 not authorised, 130 interrupted."
+    "69 server not available, 70 a fault of Resit, 77 not authorised, 130 interrupted, 141 nobody reads the output."
 )
 """As the help says it; the same as :class:`Exit`."""
 

@@ -71,6 +71,10 @@ def test_a_title_names_file_titles_and_variant(build_row):
     assert output.title(row) == "a.spec.ts:3 › cart › adds [x] [chromium]"
 
 
+def test_a_test_that_nobody_found_has_no_file(build_row):
+    assert output.title(build_row("gone", file="", line=0, title_path=["gone"])) == "gone"
+
+
 def test_a_console_takes_markup_as_text(capsys):
     output.say(output.console(), "[red]x[/red] :tada:")
     assert capsys.readouterr().out == "[red]x[/red] :tada:\n"
