@@ -30,6 +30,8 @@ GIVE_BACK = b"-NAK"
 """The word that ends a lease early."""
 
 _PING_SECONDS = 5
+_BREATH = 0.01
+"""Seconds between two tries after a lost connection, so that no loop is ever tight."""
 _LOG = logging.getLogger(__name__)
 
 Handler = Callable[[Msg], Awaitable[None]]
@@ -93,6 +95,7 @@ class Link:
     async def open(self, within: float = CONNECT_SECONDS) -> None:
         """Connect; the broker may still be starting. Raises :class:`BrokerAway` after ``within`` seconds."""
         client = self._client = Client()
+        self._last_error = ""
         try:
             async with asyncio.timeout(within):
                 await client.connect(
@@ -119,7 +122,8 @@ class Link:
         self._up.set()
 
     async def _on_error(self, error: Exception) -> None:
-        if not isinstance(error, UnexpectedEOF):  # it follows the reason that the server gave
+        # A connection that breaks may be how the server ends it after it gave its reason: the reason is worth more.
+        if not self._last_error or not isinstance(error, OSError | UnexpectedEOF):
             self._last_error = str(error) or type(error).__name__
         _LOG.debug("broker connection: %s", self._last_error)
 
@@ -177,8 +181,9 @@ class Link:
         if self._closing:
             raise BrokerAway("the connection to the broker was closed")
         async with asyncio.timeout(seconds) as limit:
-            if not self._client.is_connected or not self._up.is_set():
-                await self._up.wait()
+            if not self._client.is_connected:  # it knows before it tells us
+                self._up.clear()
+            await self._up.wait()
             self._limits.add(limit)
             try:
                 yield self._client
@@ -212,6 +217,7 @@ class Link:
             except BrokerAway:
                 if self._closing or time.monotonic() >= end:
                     raise
+                await asyncio.sleep(_BREATH)
 
     async def api(self, call: str, body: dict[str, Any]) -> dict[str, Any]:
         """Call JetStream's API. Raises :class:`Missing`, :class:`Refused`, :class:`BrokerAway`."""
@@ -270,6 +276,7 @@ class Link:
             try:
                 found = await self._pull_once(stream, consumer, 1, min(left, LONGEST_PULL), left)
             except _ConnectionLost:
+                await asyncio.sleep(_BREATH)
                 continue
             if found:
                 return found + await self._more(stream, consumer, limit - 1, found)
@@ -372,7 +379,10 @@ class _Inbox:
                 await self._subscription.unsubscribe()
 
     async def give_back(self) -> None:
-        """Withdraw an abandoned request, and return what was on its way to us, so that nobody waits for its lease."""
+        """Withdraw an abandoned request, and return what was on its way to us, so that nobody waits for its lease.
+
+        What the server is just routing when the request is withdrawn goes nowhere: that comes back with its lease.
+        """
         if self._subscription:
             with contextlib.suppress(NatsError, OSError, TimeoutError):
                 await self._subscription.drain()
