@@ -108,6 +108,8 @@ class PlaywrightSession:
         def on_line(line: dict[str, Any]) -> None:
             if line.get("t") == "complaint":
                 sink(Log(f"Resit's reporter stumbled: {line['message']}\n"))
+            elif line.get("t") == "outside":  # a setup or teardown project that ran along
+                sink(Log(f'project "{line["variant"]}": "{line["title"]}" failed: {line["message"]}\n'))
             _emit(sink, fold.feed(line))
 
         return await self._current.run(paths, on_line, output.write)

@@ -118,6 +118,7 @@ def environment(suite: Suite, installation: Installation, paths: Paths) -> dict[
     """The environment of Playwright: the suite's own, and ours where it says nothing."""
     ours = {
         "PLAYWRIGHT_HTML_OPEN": "never",  # a failed run would serve its report and wait
+        "PW_TEST_HTML_REPORT_OPEN": "never",  # the same in older versions
         # Entries are keyed by content, yet written by the code of one version.
         "PWTEST_CACHE_DIR": str(suite.cache.absolute() / "playwright-transform" / installation.version),
     }

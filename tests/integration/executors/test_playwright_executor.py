@@ -31,9 +31,12 @@ CONFIG = """
 module.exports = { testDir: '.', reporter: 'line' };
 """
 
-# One suite with every kind of outcome; its own reporters are Playwright's JSON report and one that leaves a mark.
+# One suite with every kind of outcome. Its own reporters are Playwright's JSON report, its HTML report (which would be
+# served, and waited for, after a failure) and one that leaves a mark.
 OUTCOMES_CONFIG = """
-const reporter = [['json', { outputFile: process.env.JSON_REPORT }], ['./mark.cjs']];
+const reporter = [
+  ['json', { outputFile: process.env.JSON_REPORT }], ['html', { outputFolder: './report' }], ['./mark.cjs'],
+];
 module.exports = {
   testDir: './tests', reporter, timeout: 2000, outputDir: './never-used', shard: { current: 2, total: 3 },
   projects: [
@@ -130,7 +133,7 @@ test.describe('good hook', () => { test('three', async () => {}); });
 class Seen:
     """What a sink received, and what ``run`` returned."""
 
-    events: list[Event] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list[Event])
     end: BatchEnd = field(default_factory=BatchEnd)
 
     @property
@@ -183,7 +186,7 @@ class Place:
         seen = Seen()
         session = await self.open(lanes)
         batch = Batch(1, self.listing.tests if tests is None else tuple(tests))
-        seen.end = await session.run(batch, 0, seen.events.append)
+        seen.end = await asyncio.wait_for(session.run(batch, 0, seen.events.append), 180)
         await session.close()
         assert set(seen.finals()) == {test.id for test in batch.tests}
         return seen

@@ -92,6 +92,7 @@ def test_the_suites_own_environment_wins(tmp_path: Path, monkeypatch: pytest.Mon
     assert env == {
         "A": "b",
         "PLAYWRIGHT_HTML_OPEN": "never",
+        "PW_TEST_HTML_REPORT_OPEN": "never",
         "PWTEST_CACHE_DIR": str(tmp_path / "cache/playwright-transform/1.65.1"),
         "PLAYWRIGHT_BROWSERS_PATH": str(tmp_path / "home/.cache/ms-playwright"),
         "RESIT_PLAYWRIGHT": str(paths.settings),
