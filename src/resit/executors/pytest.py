@@ -7,12 +7,12 @@ directory, replace ``testpaths``, and one unknown id among them stops everything
 
 import asyncio
 import contextlib
-import itertools
 import json
 import os
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,6 @@ class PytestSession:
 
     def __init__(self, command: "_Command") -> None:
         self._command = command
-        self._numbers = itertools.count(1)
         self._processes: set[TestProcess] = set()
         self._starting = asyncio.Lock()
         self._stopped = False
@@ -123,12 +122,13 @@ class PytestSession:
             "ids": [*progress.left],
             "files": sorted({test.file for test in progress.left.values()}),
         }
-        name = f"{batch.number}-{next(self._numbers)}"
         async with contextlib.AsyncExitStack() as stack:
             async with self._starting:
                 if self._stopped:
                     return Exit(None, "SIGINT")
-                process = await stack.enter_async_context(_running(self._command, name, settings, on_line, tail))
+                process = await stack.enter_async_context(
+                    _running(self._command, f"{batch.number}", settings, on_line, tail)
+                )
                 self._processes.add(process)
             try:
                 return await process.wait()
@@ -208,9 +208,9 @@ async def _running(
     more: Sequence[str] = (),
 ) -> AsyncGenerator[TestProcess]:
     """A pytest process and the tail of its spool; at the end the spool is read out and survivors are killed."""
-    folder = command.suite.scratch / f"pytest-{name}"
+    folder = Path(tempfile.mkdtemp(prefix=f"pytest-{name}-", dir=command.suite.scratch))
     outputs = folder / "outputs"
-    outputs.mkdir(parents=True)
+    outputs.mkdir()
     spool = folder / "spool.jsonl"
     file = folder / "settings.json"
     file.write_text(json.dumps({**settings, "spool": str(spool), "outputs": str(outputs)}), encoding="utf-8")
