@@ -124,6 +124,8 @@ async def _watch_parent(parent: int, agent: Agent) -> None:
 def main() -> None:
     """The process."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s worker: %(message)s", stream=sys.stderr)
+    # One line a request would drown what matters.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = WorkerSettings(**json.loads(Path(sys.argv[1]).read_text()))
     asyncio.run(work(settings))
 

@@ -71,6 +71,7 @@ class Run:
     problems: tuple[Problem, ...] = ()
     triggered_by: str = ""
     plan_claim: str = ""
+    plan_attempts: int = 0
     seq: int = 0
     deadline: float = 0.0
     touched_at: float = 0.0

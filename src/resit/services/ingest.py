@@ -5,13 +5,13 @@ reports are dropped and counted, never retried for ever: a report that can't be 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from resit.domain import ledger, wire
 from resit.domain.attempt import Attempt, AttemptState
-from resit.domain.errors import NotFound, ResitError
+from resit.domain.errors import Conflict, NotFound
 from resit.domain.events import DidNotRun, TestEvent, TestResult, TestStarted
 from resit.domain.events import NotFound as NotCollected
 from resit.domain.ledger import Row
@@ -23,6 +23,24 @@ from resit.services.desk import Desk
 
 MAX_MESSAGE = 16_000
 """Characters kept of a problem's message."""
+
+
+Change = Callable[[Desk], object]
+"""What a report does, once it is understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Voice:
+    """Who speaks for a batch."""
+
+    claim: str
+    batch: int
+    worker: str
+    shard: int
+
+    @classmethod
+    def of(cls, claim: str, report: Mapping[str, Any]) -> "_Voice":
+        return cls(claim, int(report["batch"]), str(report.get("worker", "")), int(report.get("shard", 0)))
 
 
 class Ingest:
@@ -38,37 +56,59 @@ class Ingest:
             dropped: list[str] = []
             for data in reports:
                 try:
-                    self._one(desk, json.loads(data))
-                except (ResitError, wire.MalformedEvent, ValueError, KeyError, TypeError) as error:
+                    change = self._understand(json.loads(data))
+                    change(desk)
+                except (wire.MalformedEvent, NotFound, Conflict) as error:
                     dropped.append(f"{type(error).__name__}: {error}")
+                except ValueError as error:
+                    dropped.append(f"no JSON: {error}")
             return desk.file(), dropped
 
-    def _one(self, desk: Desk, report: Mapping[str, Any]) -> None:
-        run, claim = desk.run(int(report["run"])), str(report["claim"])
+    def _understand(self, report: object) -> Change:
+        """What a report asks for; nothing is changed before all of it is understood.
+
+        Raises :class:`wire.MalformedEvent`; the change itself raises :class:`NotFound` or :class:`Conflict` before it
+        has changed anything.
+        """
+        try:
+            return self._change(cast("Mapping[str, Any]", report))
+        except (KeyError, TypeError, ValueError) as error:
+            raise wire.MalformedEvent(f"malformed report: {error!r}") from error
+
+    def _change(self, report: Mapping[str, Any]) -> Change:
+        run, claim = int(report["run"]), str(report["claim"])
         match report["what"]:
             case "log":
-                desk.tx.results.add_log(run.id, int(report["shard"]), str(report["text"]), self._max_log)
+                shard, text = int(report["shard"]), str(report["text"])
+                return lambda desk: desk.tx.results.add_log(desk.run(run).id, shard, text, self._max_log)
             case "plan.started":
-                planning.begin(desk, run, claim)
+                return lambda desk: planning.begin(desk, desk.run(run), claim)
             case "plan.tests":
-                tests = [wire.test_from_wire(test) for test in report["tests"]]
-                desk.tx.ledger.stage(run.id, claim, int(report["number"]), tests)
+                number, tests = int(report["number"]), [wire.test_from_wire(test) for test in report["tests"]]
+                return lambda desk: desk.tx.ledger.stage(desk.run(run).id, claim, number, tests)
             case "plan.ended":
                 found = planning.Listed(int(report["parts"]), _facts(report["facts"]), str(report.get("commit", "")))
-                planning.listed(desk, run, claim, found)
+                return lambda desk: planning.listed(desk, desk.run(run), claim, found)
             case "plan.failed":
-                _plan_failed(desk, run, claim, _problem(report))
+                problem = _problem(report)
+                return lambda desk: _plan_failed(desk, desk.run(run), claim, problem)
+            case "shard.failed":
+                problem = _problem(report)
+                return lambda desk: _shard_failed(desk, desk.run(run), problem)
+            case _:
+                return self._batch_change(run, _Voice.of(claim, report), report)
+
+    def _batch_change(self, run: int, voice: _Voice, report: Mapping[str, Any]) -> Change:
+        match report["what"]:
             case "batch.started":
-                _attempt(desk, run, claim, report)
+                return lambda desk: _attempt(desk, desk.run(run), voice)
             case "batch.events":
                 events = [wire.from_wire(event) for event in report["events"]]
-                _events(desk, run, _attempt(desk, run, claim, report), events)
+                return lambda desk: _events(desk, desk.run(run), _attempt(desk, desk.run(run), voice), events)
             case "batch.ended":
                 problems = [Problem(code="outside_tests", message=_cut(p)) for p in report.get("problems", ())]
-                _ended(desk, run, _attempt(desk, run, claim, report), problems, str(report.get("reason", "")))
-            case "shard.failed":
-                if run.status is RunStatus.RUNNING:
-                    desk.fail(run, _problem(report))
+                reason = str(report.get("reason", ""))
+                return lambda desk: _ended(desk, desk.run(run), _attempt(desk, desk.run(run), voice), problems, reason)
             case other:
                 raise wire.MalformedEvent(f"unknown report {other!r}")
 
@@ -96,23 +136,27 @@ def _plan_failed(desk: Desk, run: Run, claim: str, problem: Problem) -> None:
         desk.fail(run, problem)
 
 
-def _attempt(desk: Desk, run: Run, claim: str, report: Mapping[str, Any]) -> Attempt:
+def _shard_failed(desk: Desk, run: Run, problem: Problem) -> None:
+    if run.status is RunStatus.RUNNING:
+        desk.fail(run, problem)
+
+
+def _attempt(desk: Desk, run: Run, voice: _Voice) -> Attempt:
     """The attempt that speaks; one that is heard for the first time takes the fence of its batch over."""
-    known = desk.tx.batches.attempt(claim)
+    known = desk.tx.batches.attempt(voice.claim)
     if known is not None:
         return _revived(desk, known)
-    number = int(report["batch"])
-    state = desk.tx.batches.get(run.id, number)
+    state = desk.tx.batches.get(run.id, voice.batch)
     if state is None:
-        raise NotFound(f"run {run.id} has no batch {number}")
+        raise NotFound(f"run {run.id} has no batch {voice.batch}")
     before = state.fence.number if state.fence else 0
     attempt = Attempt(
-        claim=claim,
+        claim=voice.claim,
         run_id=run.id,
-        batch=number,
+        batch=voice.batch,
         number=before + 1,
-        worker=str(report.get("worker", "")),
-        shard=int(report.get("shard", 0)),
+        worker=voice.worker,
+        shard=voice.shard,
         started_at=desk.now,
         seen_at=desk.now,
     )
@@ -120,7 +164,7 @@ def _attempt(desk: Desk, run: Run, claim: str, report: Mapping[str, Any]) -> Att
         desk.tx.batches.save_attempt(replace(state.fence, state=AttemptState.LOST))
     desk.tx.batches.add_attempt(attempt)
     if before:
-        rows = desk.tx.ledger.open_of_batch(run.id, number)
+        rows = desk.tx.ledger.open_of_batch(run.id, voice.batch)
         desk.move(run, rows, [ledger.restart(row) for row in rows])
     return attempt
 

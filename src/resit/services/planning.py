@@ -14,6 +14,8 @@ from resit.domain.status import RunStatus, SelectionKind
 from resit.ports import Clock, Ledgered, Outgoing, Store
 from resit.services.desk import Desk
 
+MAX_PLANS = 3
+"""Tries of planning a run; what kills three workers kills the fourth."""
 WORKER_SEEN = 30.0
 """Seconds within which a worker must have been heard of to count for the balance."""
 
@@ -28,10 +30,21 @@ class Listed:
 
 
 def begin(desk: Desk, run: Run, claim: str) -> Run:
-    """A worker began to plan; a second one takes over from the first."""
+    """A worker began to plan; a second one takes over from the first, a third loss ends the run."""
     if run.status not in (RunStatus.ADMITTED, RunStatus.PLANNING) or run.plan_claim == claim:
         return run
-    return desk.put(replace(run, status=RunStatus.PLANNING, plan_claim=claim, started_at=run.started_at or desk.now))
+    if run.plan_attempts >= MAX_PLANS:
+        words = f"{MAX_PLANS} workers were lost while they listed the tests; the log of the plan says how far they came"
+        return desk.fail(run, Problem(code="plan_lost", message=words))
+    return desk.put(
+        replace(
+            run,
+            status=RunStatus.PLANNING,
+            plan_claim=claim,
+            plan_attempts=run.plan_attempts + 1,
+            started_at=run.started_at or desk.now,
+        )
+    )
 
 
 def listed(desk: Desk, run: Run, claim: str, found: Listed) -> Run:

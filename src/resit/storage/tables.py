@@ -125,6 +125,7 @@ runs = Table(
     _text("problems"),
     _text("triggered_by"),
     _text("plan_claim"),
+    _int("plan_attempts"),
     _int("seq"),
     _time("deadline"),
     _time("touched_at"),

@@ -46,7 +46,9 @@ class ProjectIn(Asked):
     name: Text = ""
     branch: Text = ""
     workdir: Text = Field(default="", description="Folder inside the source in which the framework starts")
-    setup: Text = Field(default="", description="Shell command that installs what the suite needs; cached by lock files")
+    setup: Text = Field(
+        default="", description="Shell command that installs what the suite needs; cached by lock files"
+    )
     config: Text = Field(default="", description="Configuration file of the framework, relative to workdir")
     shards: int = Field(default=0, ge=0, description="Lanes of a run that names none; 0: the suite's own setting")
     time_limit: float = Field(default=7200, description="Seconds")

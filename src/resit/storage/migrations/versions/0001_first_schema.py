@@ -137,6 +137,7 @@ def upgrade() -> None:
         sa.Column("problems", sa.Text(), server_default="", nullable=False),
         sa.Column("triggered_by", sa.Text(), server_default="", nullable=False),
         sa.Column("plan_claim", sa.Text(), server_default="", nullable=False),
+        sa.Column("plan_attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("seq", sa.Integer(), server_default="0", nullable=False),
         sa.Column("deadline", sa.Float(), server_default="0", nullable=False),
         sa.Column("touched_at", sa.Float(), server_default="0", nullable=False),
