@@ -39,12 +39,15 @@ class PytestExecutor:
 
     name = "pytest"
 
+    def __init__(self) -> None:
+        self._versions = _Versions()
+
     async def list(self, suite: Suite, sink: Sink) -> Listing:
         """List the tests with ``--collect-only``; modules skipped at collection are tests of the plan, too.
 
         Raises :class:`NotASuite` when there is no pytest, :class:`CollectionFailed` naming the first error.
         """
-        command = await _Command.find(suite, sink)
+        command = await _Command.find(suite, self._versions, sink)
         rows: list[PlannedTest] = []
         skipped: list[PlannedTest] = []
         errors: dict[str, str] = {}
@@ -75,7 +78,7 @@ class PytestExecutor:
 
     async def open(self, suite: Suite, lanes: int) -> "PytestSession":
         """Open ``suite``; nothing is started yet."""
-        return PytestSession(await _Command.find(suite, lambda _event: None))
+        return PytestSession(await _Command.find(suite, self._versions, lambda _event: None))
 
 
 class PytestSession:
@@ -126,9 +129,8 @@ class PytestSession:
             async with self._starting:
                 if self._stopped:
                     return Exit(None, "SIGINT")
-                process = await stack.enter_async_context(
-                    _running(self._command, f"{batch.number}", settings, on_line, tail)
-                )
+                running = _running(self._command, f"{batch.number}", settings, on_line, tail)
+                process = await stack.enter_async_context(running)
                 self._processes.add(process)
             try:
                 return await process.wait()
@@ -156,11 +158,11 @@ class _Command:
         self._own = own
 
     @classmethod
-    async def find(cls, suite: Suite, sink: Sink) -> "_Command":
+    async def find(cls, suite: Suite, versions: "_Versions", sink: Sink) -> "_Command":
         """The suite's own Python. Raises :class:`NotASuite` when it has no pytest, or one that is too old."""
         tried: list[str] = []
         for interpreter, own in _interpreters(suite):
-            version = await _version(interpreter, suite)
+            version = await versions.of(interpreter, suite)
             if version is None:
                 if own:
                     raise NotASuite(
@@ -268,18 +270,32 @@ def _interpreters(suite: Suite) -> "list[tuple[Path, bool]]":
     ]
 
 
-async def _version(interpreter: Path, suite: Suite) -> str | None:
-    """The version of pytest that ``interpreter`` imports, if any."""
-    printed: list[str] = []
-    try:
-        process = await TestProcess.start(
-            [str(interpreter), "-c", _PROBE], cwd=suite.workdir, env=suite.env, on_output=printed.append
-        )
-    except OSError:
-        return None
-    exit = await process.wait()
-    found = re.search(r"^pytest (\d+\S*)$", "".join(printed), re.MULTILINE)
-    return found[1] if found and exit.code == 0 else None
+class _Versions:
+    """The versions of pytest that interpreters import; asked once an interpreter, as asking takes half a second."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, str | None], str] = {}
+
+    async def of(self, interpreter: Path, suite: Suite) -> str | None:
+        """The version, or None when there is no pytest: that is asked again, as a setup may install it."""
+        key = interpreter, suite.env.get("PYTHONPATH")
+        if key not in self._known:
+            version = await self._ask(interpreter, suite)
+            if version is None:
+                return None
+            self._known[key] = version
+        return self._known[key]
+
+    async def _ask(self, interpreter: Path, suite: Suite) -> str | None:
+        printed: list[str] = []
+        argv = [str(interpreter), "-c", _PROBE]
+        try:
+            process = await TestProcess.start(argv, cwd=suite.workdir, env=suite.env, on_output=printed.append)
+        except OSError:
+            return None
+        exit = await process.wait()
+        found = re.search(r"^pytest (\d+\S*)$", "".join(printed), re.MULTILINE)
+        return found[1] if found and exit.code == 0 else None
 
 
 def _planned(test: dict[str, Any]) -> PlannedTest:
