@@ -1,13 +1,15 @@
 """``resit serve``: the control plane, its HTTP server and, unless told otherwise, one worker beside it."""
 
 import asyncio
+import errno
+import fcntl
 import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -15,8 +17,8 @@ from fastapi import FastAPI
 
 from resit import __version__
 from resit.api.app import create_app
+from resit.bootstrap.handover import WorkerSettings
 from resit.bootstrap.server import Server, admin_token, build, running, write_private
-from resit.bootstrap.worker import WorkerSettings
 from resit.broker.link import Address
 from resit.config import Settings
 
@@ -26,43 +28,84 @@ AGAIN_SECONDS = 0.5
 
 
 def serve(data: Path, host: str, port: int, slots: int | None, worker: bool) -> int:
-    """Serve until SIGINT or SIGTERM. ``slots`` None: one a processor core. Raises OSError when the port is taken."""
+    """Serve until SIGINT or SIGTERM. ``slots`` None: one a processor core.
+
+    Raises OSError when the port is taken or another server uses the data folder.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    settings = Settings(
-        data=data,
-        host=host,
-        port=listener.getsockname()[1],
-        slots=slots or len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else slots or os.cpu_count() or 1,
-        worker=worker,
-    )
-    server = build(settings)
-    admin_token(server)
-    app = create_app(server.services, _lifespan(server))
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=2,
-        server_header=False,
-        timeout_keep_alive=30,
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _alone(data), socket.create_server((host, port), family=_family(host)) as listener:
+        port = listener.getsockname()[1]
+        server = build(Settings(data=data, host=host, port=port, slots=slots or _cores(), worker=worker))
+        admin_token(server)
+        app = create_app(server.services, _lifespan(server))
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=2,
+            server_header=False,
+            timeout_keep_alive=30,
+        )
+        _Http(config, server).run(sockets=[listener])
     return 0
 
 
-def _lifespan(server: Server):
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def _alone(data: Path) -> Generator[None]:
+    """No second server in this data folder; the kernel lets go of the lock however this one ends."""
+    with (data / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OSError(errno.EBUSY, "another Resit serves from this data folder") from None
+        yield
+
+
+class _Http(uvicorn.Server):
+    """Ends with 0 on SIGINT and SIGTERM, and tells live pages first, so that nobody waits for them."""
+
+    def __init__(self, config: uvicorn.Config, server: Server) -> None:
+        super().__init__(config)
+        self._resit = server
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Instead of uvicorn's own, which dies of the signal in the end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._end, number)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def _end(self, number: int) -> None:
+        if self._resit.signals is not None:
+            self._resit.signals.close()
+        self.handle_exit(number, None)
+
+
+def _lifespan(server: Server) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         async with running(server) as address, _worker(server.settings, address):
-            write_private(server.settings.data / "url", server.services.url + "\n")
-            slots = f"{server.settings.slots} slots" if server.settings.worker else "no worker"
-            log.info(
-                "Resit %s serves on %s (data in %s, %s)", __version__, server.services.url, server.settings.data, slots
-            )
+            settings, url = server.settings, server.services.url
+            write_private(settings.data / "url", url + "\n")
+            slots = f"{settings.slots} slots" if settings.worker else "no worker"
+            log.info("Resit %s serves on %s (data in %s, %s)", __version__, url, settings.data, slots)
             yield
 
     return lifespan

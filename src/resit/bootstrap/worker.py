@@ -13,11 +13,11 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from resit import __version__
+from resit.bootstrap.handover import WorkerSettings
 from resit.broker.link import Address
 from resit.broker.worker import NatsWorkerBroker
 from resit.executors.process import sweep
@@ -29,26 +29,6 @@ from resit.worker.workspace import Workspaces
 
 log = logging.getLogger(__name__)
 ORPHAN_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerSettings:
-    """What a worker must know. ``folder`` is its own: caches, scratch, the names of workers that run."""
-
-    broker_url: str
-    broker_token: str
-    folder: str
-    slots: int
-    pool: str = "default"
-    allow_local: bool = False
-    parent: int = 0
-    """Process id of the server that started it; 0 for a worker that stands alone."""
-
-    def write(self, path: Path) -> None:
-        """Save where only the owner reads."""
-        path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(asdict(self), file)
 
 
 def load_executors() -> Mapping[str, Executor]:

@@ -13,6 +13,8 @@ class Signals:
         self._loop = asyncio.get_running_loop()
         self._outbox = asyncio.Event()
         self._runs: defaultdict[int, set[asyncio.Event]] = defaultdict(set)
+        self.closing = False
+        """True once the server ends: live pages end then too, and come back to its successor."""
 
     def outbox(self) -> None:
         """There may be something to send."""
@@ -27,6 +29,11 @@ class Signals:
         for run in runs:
             for event in self._runs.get(run, ()):
                 event.set()
+
+    def close(self) -> None:
+        """The server ends: wake everybody up."""
+        self.closing = True
+        self._tell(list(self._runs))
 
     async def wait_outbox(self, seconds: float) -> None:
         """Until :meth:`outbox` was called, or ``seconds`` have passed."""

@@ -38,7 +38,7 @@ class Agent:
         try:
             await asyncio.gather(self._main, return_exceptions=True)
         finally:
-            await asyncio.gather(*(work.stop() for work in list(self._works)), return_exceptions=True)
+            await asyncio.gather(*(work.stop(leaving=True) for work in list(self._works)), return_exceptions=True)
             await asyncio.gather(*self._tasks, return_exceptions=True)
             for helper in helpers:
                 helper.cancel()

@@ -75,7 +75,7 @@ class RunWork:
         self.reporter = Reporter(tools.broker, run, self.claim)
         self.scrubber = Scrubber(())
         self.session: Session | None = None
-        self.stopping = False
+        self.stopping = self.leaving = False
         self._task: asyncio.Task[None] | None = None
         self._workspace: Workspace | None = None
         self._private: list[Path] = []
@@ -126,9 +126,10 @@ class RunWork:
         """The commit that was checked out; empty for a plain folder."""
         return self._workspace.commit if self._workspace else ""
 
-    async def stop(self) -> None:
-        """End the tests: the run is cancelled, or the worker goes."""
+    async def stop(self, *, leaving: bool = False) -> None:
+        """End the tests: the run is over, or (``leaving``) the worker goes and nobody waits for its uploads."""
         self.stopping = True
+        self.leaving = leaving
         if self.session is not None:
             await self.session.stop()
         elif self._task is not None:
@@ -301,6 +302,9 @@ class ShardWork(RunWork):
             problems = [reason]
             self._log(shard, f"\n{reason}")
         finally:
+            if self.leaving:
+                for task in uploads:
+                    task.cancel()
             await asyncio.gather(*uploads, return_exceptions=True)
             if not self.stopping:
                 self.reporter.put(claim, "batch.ended", **about, problems=problems, reason=reason)

@@ -39,7 +39,7 @@ async def _stream(use: Services, run: int, since: int) -> AsyncIterator[str]:
     event = signals.watch(run)
     quiet = 0.0
     try:
-        while True:
+        while not signals.closing:
             seq = await asyncio.to_thread(use.reads.run_seq, run)
             if seq is None:
                 return

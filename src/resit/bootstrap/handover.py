@@ -1,0 +1,26 @@
+"""What a server tells the worker process that it starts: a file that only its owner reads."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What a worker must know. ``folder`` is its own: caches, scratch, the names of workers that run."""
+
+    broker_url: str
+    broker_token: str
+    folder: str
+    slots: int
+    pool: str = "default"
+    allow_local: bool = False
+    parent: int = 0
+    """Process id of the server that started it; 0 for a worker that stands alone."""
+
+    def write(self, path: Path) -> None:
+        """Save where only the owner reads."""
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(asdict(self), file)
