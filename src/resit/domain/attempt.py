@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-MAX_ATTEMPTS = 2
+MAX_LOSSES = 2
 """A batch whose second worker dies too is lost (architecture, section 4)."""
 LEASE_SECONDS = 10.0
 """How long a worker may be silent before its attempts count as dead."""
@@ -15,6 +15,8 @@ class AttemptState(StrEnum):
     RUNNING = "running"
     ENDED = "ended"
     LOST = "lost"
+    RETURNED = "returned"
+    """Its worker went politely and gave the batch back: no loss."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +45,10 @@ class BatchState:
 
 
 def lapsed(attempt: Attempt, now: float, watching_since: float) -> bool:
-    """True when the worker has been silent for longer than a lease.
+    """True when nobody works on the batch: its worker gave it up, or has been silent for longer than a lease.
 
     ``watching_since``: when this control plane began to listen; silence before that proves nothing.
     """
     if attempt.state is not AttemptState.RUNNING:
-        return attempt.state is AttemptState.LOST
+        return attempt.state is not AttemptState.ENDED
     return now - max(attempt.seen_at, watching_since) > LEASE_SECONDS

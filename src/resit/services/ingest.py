@@ -102,6 +102,8 @@ class Ingest:
         match report["what"]:
             case "batch.started":
                 return lambda desk: _attempt(desk, desk.run(run), voice)
+            case "batch.returned":
+                return lambda desk: _returned(desk, _attempt(desk, desk.run(run), voice))
             case "batch.events":
                 events = [wire.from_wire(event) for event in report["events"]]
                 return lambda desk: _events(desk, desk.run(run), _attempt(desk, desk.run(run), voice), events)
@@ -171,7 +173,7 @@ def _attempt(desk: Desk, run: Run, voice: _Voice) -> Attempt:
 
 def _revived(desk: Desk, attempt: Attempt) -> Attempt:
     """An attempt that was given up and speaks again, before anybody took over, goes on."""
-    if attempt.state is AttemptState.LOST:
+    if attempt.state is AttemptState.LOST and _holds(desk, attempt):
         attempt = replace(attempt, state=AttemptState.RUNNING, seen_at=desk.now)
         desk.tx.batches.save_attempt(attempt)
     return attempt
@@ -232,6 +234,11 @@ def _artifacts(run: Run, row: Row, attempt: Attempt, event: TestResult) -> list[
         )
         for attachment in event.attachments
     ]
+
+
+def _returned(desk: Desk, attempt: Attempt) -> None:
+    """A worker that goes gives its batch back; the next attempt starts what is open of it anew."""
+    desk.tx.batches.save_attempt(replace(attempt, state=AttemptState.RETURNED, seen_at=desk.now))
 
 
 def _ended(desk: Desk, run: Run, attempt: Attempt, problems: Sequence[Problem], reason: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from resit.domain import ledger
-from resit.domain.attempt import MAX_ATTEMPTS, AttemptState, lapsed
+from resit.domain.attempt import LEASE_SECONDS, MAX_LOSSES, AttemptState, lapsed
 from resit.domain.run import Problem, Run
 from resit.domain.status import RunStatus
 from resit.ports import Clock, Job, Outgoing, Store
@@ -30,10 +30,11 @@ class Recovery:
         self._since = clock.now()
 
     def quiet_runs(self) -> list[Run]:
-        """Open runs in which nothing has changed for a while: their work may have got lost."""
+        """Open runs in which nothing has changed for a while, or a worker is silent: work may have got lost."""
         now = self._clock.now()
         with self._store.read() as tx:
-            return [run for run in tx.runs.open() if now - run.touched_at > QUIET]
+            silent = set(tx.batches.silent(now - LEASE_SECONDS))
+            return [run for run in tx.runs.open() if now - run.touched_at > QUIET or run.id in silent]
 
     def time_is_up(self) -> list[int]:
         """End the runs that are past their deadline; returns them."""
@@ -79,15 +80,15 @@ class Recovery:
             fence = state.fence
             if fence is not None and not lapsed(fence, desk.now, self._since):
                 continue
-            if fence is not None and fence.number >= MAX_ATTEMPTS:
-                run = self._lose(desk, run, state.number, fence.worker)
-                done = True
-                continue
             if fence is not None and fence.state is AttemptState.RUNNING:
                 desk.tx.batches.save_attempt(replace(fence, state=AttemptState.LOST))
                 rows = desk.tx.ledger.open_of_batch(run.id, state.number)
                 run = desk.move(run, rows, [ledger.restart(row) for row in rows])
                 done = True
+            if fence is not None and desk.tx.batches.losses(run.id, state.number) >= MAX_LOSSES:
+                run = self._lose(desk, run, state.number, fence.worker)
+                done = True
+                continue
             waiting = True
             if state.number not in held.batches:
                 message = Outgoing(kind="consumer", run_id=run.id, pool=run.pool, number=run.total_shards)

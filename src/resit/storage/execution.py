@@ -73,6 +73,16 @@ class Batches:
             running = AttemptState.RUNNING.value
             self._db.execute(update(_A).where(_A.c.claim.in_(list(claims)), _A.c.state == running).values(seen_at=now))
 
+    def losses(self, run_id: int, number: int) -> int:
+        query = select(func.count()).select_from(_A)
+        query = query.where(_A.c.run_id == run_id, _A.c.batch == number, _A.c.state == AttemptState.LOST.value)
+        return self._db.execute(query).scalar_one()
+
+    def silent(self, before: float) -> Sequence[int]:
+        running = AttemptState.RUNNING.value
+        query = select(_A.c.run_id).where(_A.c.state == running, _A.c.seen_at < before).distinct()
+        return list(self._db.execute(query).scalars())
+
 
 class Results:
     """See ``resit.ports.storage.ResultStore``."""

@@ -225,6 +225,7 @@ attempts = Table(
     _time("started_at"),
     _time("seen_at"),
     Index(None, "run_id", "batch"),
+    Index(None, "state", "seen_at"),
 )
 
 results = Table(

@@ -306,7 +306,9 @@ class ShardWork(RunWork):
                 for task in uploads:
                     task.cancel()
             await asyncio.gather(*uploads, return_exceptions=True)
-            if not self.stopping:
+            if self.leaving:
+                self.reporter.put(claim, "batch.returned", **about)
+            elif not self.stopping:
                 self.reporter.put(claim, "batch.ended", **about, problems=problems, reason=reason)
             await self.reporter.flush()
             self.held.claims.discard(claim)

@@ -184,6 +184,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("claim", name=op.f("pk_attempts")),
     )
     op.create_index(op.f("ix_attempts_run_id_batch"), "attempts", ["run_id", "batch"], unique=False)
+    op.create_index(op.f("ix_attempts_state_seen_at"), "attempts", ["state", "seen_at"], unique=False)
     op.create_table(
         "batches",
         sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
