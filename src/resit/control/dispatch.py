@@ -11,7 +11,7 @@ from resit.ports import BrokerAway, ControlBroker, Job, Outgoing, Store
 from resit.services.planning import Planner
 
 log = logging.getLogger(__name__)
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 5.0
 """How often the outbox is looked at without being told."""
 
 

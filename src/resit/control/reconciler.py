@@ -9,7 +9,9 @@ from resit.ports import BrokerAway, ControlBroker
 from resit.services.recovery import Held, Recovery
 
 log = logging.getLogger(__name__)
-EVERY = 1.0
+EVERY_SECONDS = 1.0
+IDLE_SECONDS = 5.0
+"""While nothing is open, there is nothing to lose: a look costs more than it finds."""
 
 
 class Reconciler:
@@ -20,20 +22,21 @@ class Reconciler:
 
     async def run(self) -> None:
         """Until cancelled."""
+        busy = True
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(EVERY_SECONDS if busy else IDLE_SECONDS)
             try:
-                await self.once()
+                busy = await self.once()
             except (BrokerAway, Unavailable) as away:
                 log.warning("the reconciler waits: %s", away)
             except Exception:
                 log.exception("the reconciler failed; it goes on")
 
-    async def once(self) -> None:
-        """One look at everything that is open."""
-        late = await asyncio.to_thread(self._recovery.time_is_up)
-        touched = list(late)
-        for run in await asyncio.to_thread(self._recovery.quiet_runs):
+    async def once(self) -> bool:
+        """One look at everything that is open; False when nothing is."""
+        sight = await asyncio.to_thread(self._recovery.look)
+        touched = list(sight.ended)
+        for run in sight.quiet:
             jobs, batches = await self._broker.held(run.pool, run.id)
             held = Held(frozenset(jobs), frozenset(batches))
             if await asyncio.to_thread(self._recovery.repair, run.id, held):
@@ -42,3 +45,4 @@ class Reconciler:
         if touched:
             self._signals.changed(touched)
             self._signals.outbox()
+        return sight.busy

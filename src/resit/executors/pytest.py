@@ -227,7 +227,7 @@ async def _running(
         yield process
     finally:
         following.cancel()
-        process.cleanup()  # also when we are cancelled: nothing of the batch stays behind
+        await process.stop(grace=0)  # it has ended, or we are cancelled: nothing of it stays behind either way
         with contextlib.suppress(asyncio.CancelledError):
             await following
         spool_tail.drain()

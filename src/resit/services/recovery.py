@@ -1,6 +1,6 @@
 """What the reconciler repairs: it compares what should be with what is. Every action may be repeated."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from resit.domain import ledger
@@ -22,6 +22,16 @@ class Held:
     batches: frozenset[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What the reconciler saw: whether anything is open, which runs it ended, and which to look for at the broker."""
+
+    busy: bool
+    ended: Sequence[int]
+    quiet: Sequence[Run]
+    """Nothing has changed in them for a while, or a worker of theirs is silent: work may have got lost."""
+
+
 class Recovery:
     """Level-triggered: looks at how things are, not at what happened."""
 
@@ -29,27 +39,26 @@ class Recovery:
         self._store, self._clock = store, clock
         self._since = clock.now()
 
-    def quiet_runs(self) -> list[Run]:
-        """Open runs in which nothing has changed for a while, or a worker is silent: work may have got lost."""
+    def look(self) -> Sight:
+        """One look at what is open; runs past their deadline are ended."""
         now = self._clock.now()
         with self._store.read() as tx:
-            silent = set(tx.batches.silent(now - LEASE_SECONDS))
-            return [run for run in tx.runs.open() if now - run.touched_at > QUIET or run.id in silent]
-
-    def time_is_up(self) -> list[int]:
-        """End the runs that are past their deadline; returns them."""
-        now = self._clock.now()
-        with self._store.read() as tx:
-            late = [run.id for run in tx.runs.open() if run.deadline and now > run.deadline]
+            runs = tx.runs.open()
+            silent = set(tx.batches.silent(now - LEASE_SECONDS)) if runs else set[int]()
+        late = [run.id for run in runs if run.deadline and now > run.deadline]
         for id in late:
-            with self._store.write() as tx:
-                desk = Desk(tx, now)
-                run = desk.run(id)
-                if run.status.open:
-                    text = f"the run did not end within its time limit of {run.deadline - run.created_at:.0f} s"
-                    desk.fail(run, Problem(code="time_limit", message=text))
-                desk.file()
-        return late
+            self._time_is_up(id, now)
+        quiet = [run for run in runs if now - run.touched_at > QUIET or run.id in silent]
+        return Sight(bool(runs), late, quiet)
+
+    def _time_is_up(self, id: int, now: float) -> None:
+        with self._store.write() as tx:
+            desk = Desk(tx, now)
+            run = desk.run(id)
+            if run.status.open:
+                text = f"the run did not end within its time limit of {run.deadline - run.created_at:.0f} s"
+                desk.fail(run, Problem(code="time_limit", message=text))
+            desk.file()
 
     def repair(self, run_id: int, held: Held) -> bool:
         """Hand out anew what a run needs and nobody has; give up what died twice. True when something was done."""

@@ -282,7 +282,8 @@ class Reporter(Ending):
         try:
             test = plan_id(_clean(report.nodeid), self._ids)
             tried = self._open.get(test)
-            if tried is None or (tried.rerun and report.when == "setup"):  # older plugins re-run without a new start
+            # Older pytest-rerunfailures goes on with a setup, pytest-retry with a call, neither with a new start.
+            if tried is None or (tried.rerun and report.when in ("setup", "call")):
                 if tried is not None:
                     self._finish(tried, final=False)
                 self._open[test] = tried = Try(test, tried)
