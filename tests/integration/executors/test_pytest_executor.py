@@ -318,7 +318,8 @@ def test_every_kind_of_test_comes_out_as_in_pytest_itself(tmp_path: Path) -> Non
 def test_awkward_ids_each_select_exactly_themselves(tmp_path: Path) -> None:
     values = [
         "a b", " lead", "x::y", "[z]", "]", "it's", 'say "hi"', "back\\slash", "a/b", "é", "日本", "new\nline", "",
-        "-k", "-k not", "@x", "#", "$HOME", "a*", "?", "%s", "tab\t", "\x00", "a", "a", "ab", "A", "{}", "a,b", "a=b", "~",
+        "-k", "-k not", "@x", "#", "$HOME", "a*", "?", "%s", "tab\t", "\x00", "a", "a", "ab", "A", "{}", "a,b", "a=b",
+        "~",
     ]  # fmt: skip
     where = suite(
         tmp_path,
