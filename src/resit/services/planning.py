@@ -14,6 +14,8 @@ from resit.domain.status import RunStatus, SelectionKind
 from resit.ports import Clock, Ledgered, Outgoing, Store
 from resit.services.desk import Desk
 
+MAX_TESTS = 200_000
+"""Tests of one plan."""
 MAX_PLANS = 3
 """Tries of planning a run; what kills three workers kills the fourth."""
 WORKER_SEEN = 30.0
@@ -61,6 +63,9 @@ def listed(desk: Desk, run: Run, claim: str, found: Listed) -> Run:
     chosen = _by_id(desk, run)
     resolution = selection.resolve(chosen, tests, filters)
     run = replace(run, facts=found.facts, commit=found.commit or run.commit)
+    if len(resolution.planned) > MAX_TESTS:
+        words = f"{len(resolution.planned)} tests are more than the {MAX_TESTS} of one run: choose by tags or filters"
+        return desk.fail(desk.put(run), Problem(code="too_many_tests", message=words))
     if not resolution.planned and not resolution.missing:
         return desk.fail(desk.put(run), Problem(code="no_tests", message=_none(run, tests, filters)))
     return _hand_out(desk, run, resolution)

@@ -54,9 +54,17 @@ def malformed(_request: Request, error: Exception) -> JSONResponse:
         {"field": ".".join(str(part) for part in fault["loc"] if part != "body"), "message": str(fault["msg"])}
         for fault in error.errors()
     ]
+    if any(fault["type"] == "json_invalid" for fault in error.errors()):
+        return problem(HTTPStatus.BAD_REQUEST, "invalid_input", f"the body is not JSON ({_where(error)})")
     first = faults[0] if faults else {"field": "", "message": "malformed request"}
     detail = f"{first['field']}: {first['message']}" if first["field"] else first["message"]
     return problem(HTTPStatus.BAD_REQUEST, "invalid_input", detail, field=first["field"], errors=faults[:20])
+
+
+def _where(error: RequestValidationError) -> str:
+    """What a JSON parser said, and at which character."""
+    fault = error.errors()[0]
+    return f"{fault.get('ctx', {}).get('error', 'malformed')} at character {fault['loc'][-1]}"
 
 
 def http(_request: Request, error: Exception) -> JSONResponse:
