@@ -21,7 +21,7 @@ if [ ! -x .uv/bin/uv ]; then
   .uv/bin/pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
 fi
 # Compiled once here, so that each start is quick also where Python may not write its caches.
-UV_PYTHON_DOWNLOADS=never .uv/bin/uv sync --frozen --quiet --compile-bytecode --python "$python"
+UV_PYTHON_DOWNLOADS=never .uv/bin/uv sync --frozen --quiet --system-certs --compile-bytecode --python "$python"
 .venv/bin/python -m compileall -q src
 
 if command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1; then
