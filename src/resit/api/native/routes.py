@@ -6,6 +6,7 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import FileResponse, PlainTextResponse
 
 from resit.api.context import Services, Use, Who
+from resit.api.native import catalog_schemas as catalog
 from resit.api.native import schemas
 from resit.domain.access import Principal, Scope
 from resit.domain.errors import InvalidInput, NotFound
@@ -57,45 +58,45 @@ def run_out(use: Services, id: int) -> schemas.RunOut:
 
 
 @router.post("/projects", status_code=201, tags=["projects"])
-def add_project(use: Use, who: Who, body: schemas.ProjectIn) -> schemas.ProjectOut:
+def add_project(use: Use, who: Who, body: catalog.ProjectIn) -> catalog.ProjectOut:
     """Register a suite."""
     project = use.catalog.add_project(who, **body.model_dump())
     return _project(use, project.slug, who)
 
 
 @router.get("/projects", tags=["projects"])
-def list_projects(use: Use, who: Who, limit: Limit = 100, cursor: Cursor = "") -> schemas.Many[schemas.ProjectOut]:
+def list_projects(use: Use, who: Who, limit: Limit = 100, cursor: Cursor = "") -> catalog.Many[catalog.ProjectOut]:
     """The projects within reach."""
     who.need(Scope.RUNS_READ)
     page = use.reads.projects(who.project_id, _number(cursor, 0), limit)
-    return schemas.Many(items=[schemas.ProjectOut.of(project) for project in page.items], next=page.next)
+    return catalog.Many(items=[catalog.ProjectOut.of(project) for project in page.items], next=page.next)
 
 
 @router.get("/projects/{slug}", tags=["projects"])
-def get_project(use: Use, who: Who, slug: str) -> schemas.ProjectOut:
+def get_project(use: Use, who: Who, slug: str) -> catalog.ProjectOut:
     """A project with its environments."""
     who.need(Scope.RUNS_READ)
     return _project(use, slug, who)
 
 
-def _project(use: Services, slug: str, who: Principal) -> schemas.ProjectOut:
+def _project(use: Services, slug: str, who: Principal) -> catalog.ProjectOut:
     with use.store.read() as tx:
         project = find_project(tx, who, slug)
-    environments = [schemas.EnvironmentOut.of(e) for e in use.reads.environments(project.id)]
-    return schemas.ProjectOut.of(project, environments)
+    environments = [catalog.EnvironmentOut.of(e) for e in use.reads.environments(project.id)]
+    return catalog.ProjectOut.of(project, environments)
 
 
 @router.post("/projects/{slug}/environments", status_code=201, tags=["projects"])
-def add_environment(use: Use, who: Who, slug: str, body: schemas.EnvironmentIn) -> schemas.EnvironmentOut:
+def add_environment(use: Use, who: Who, slug: str, body: catalog.EnvironmentIn) -> catalog.EnvironmentOut:
     """Add a target. Secrets are sealed and never shown again."""
     words = body.model_dump()
-    return schemas.EnvironmentOut.of(use.catalog.add_environment(who, slug, **words))
+    return catalog.EnvironmentOut.of(use.catalog.add_environment(who, slug, **words))
 
 
 @router.get("/projects/{slug}/environments", tags=["projects"])
-def list_environments(use: Use, who: Who, slug: str) -> schemas.Many[schemas.EnvironmentOut]:
+def list_environments(use: Use, who: Who, slug: str) -> catalog.Many[catalog.EnvironmentOut]:
     """The environments of a project."""
-    return schemas.Many(items=get_project(use, who, slug).environments, next=None)
+    return catalog.Many(items=get_project(use, who, slug).environments, next=None)
 
 
 @router.get("/projects/{slug}/test-cases", tags=["test cases"])
@@ -106,17 +107,17 @@ def list_test_cases(
     q: Annotated[str, Query(max_length=500, description="Part of id, file or title")] = "",
     limit: Limit = 100,
     cursor: Cursor = "",
-) -> schemas.Many[schemas.TestCaseOut]:
+) -> catalog.Many[catalog.TestCaseOut]:
     """The test cases that were ever planned."""
     who.need(Scope.RESULTS_READ)
     with use.store.read() as tx:
         project = find_project(tx, who, slug)
     page = use.reads.test_cases(project.id, q, _number(cursor, 0), limit)
-    return schemas.Many(items=[schemas.TestCaseOut.of(case) for case in page.items], next=page.next)
+    return catalog.Many(items=[catalog.TestCaseOut.of(case) for case in page.items], next=page.next)
 
 
 @router.get("/projects/{slug}/test-cases/{case_id:path}", tags=["test cases"])
-def get_test_case(use: Use, who: Who, slug: str, case_id: str) -> schemas.TestCaseOut:
+def get_test_case(use: Use, who: Who, slug: str, case_id: str) -> catalog.TestCaseOut:
     """A test case, by its UUID or the framework's id."""
     who.need(Scope.RESULTS_READ)
     with use.store.read() as tx:
@@ -124,14 +125,14 @@ def get_test_case(use: Use, who: Who, slug: str, case_id: str) -> schemas.TestCa
     case = use.reads.test_case(project.id, case_id)
     if case is None:
         raise NotFound(f"no test case {case_id[:200]!r}")
-    return schemas.TestCaseOut.of(case)
+    return catalog.TestCaseOut.of(case)
 
 
 # ---------------------------------------------------------------- tokens
 
 
 @router.post("/tokens", status_code=201, tags=["tokens"])
-def create_token(use: Use, who: Who, body: schemas.TokenIn) -> schemas.NewToken:
+def create_token(use: Use, who: Who, body: catalog.TokenIn) -> catalog.NewToken:
     """Make a token. Its secret is in this answer and nowhere else."""
     token, secret = use.access.create_token(
         who,
@@ -140,13 +141,13 @@ def create_token(use: Use, who: Who, body: schemas.TokenIn) -> schemas.NewToken:
         expires_in_days=body.expires_in_days,
         name=body.name,
     )
-    return schemas.NewToken(**schemas.TokenOut.of(token).model_dump(), token=secret, project=body.project)
+    return catalog.NewToken(**catalog.TokenOut.of(token).model_dump(), token=secret, project=body.project)
 
 
 @router.get("/tokens", tags=["tokens"])
-def list_tokens(use: Use, who: Who) -> schemas.Many[schemas.TokenOut]:
+def list_tokens(use: Use, who: Who) -> catalog.Many[catalog.TokenOut]:
     """The tokens within reach, without their secrets."""
-    return schemas.Many(items=[schemas.TokenOut.of(token) for token in use.access.tokens(who)], next=None)
+    return catalog.Many(items=[catalog.TokenOut.of(token) for token in use.access.tokens(who)], next=None)
 
 
 @router.delete("/tokens/{token_id}", status_code=204, tags=["tokens"])
@@ -194,7 +195,7 @@ def list_runs(
     branch: Annotated[str, Query(max_length=500)] = "",
     limit: Limit = 50,
     cursor: Cursor = "",
-) -> schemas.Many[schemas.RunOut]:
+) -> catalog.Many[schemas.RunOut]:
     """Runs, newest first."""
     who.need(Scope.RUNS_READ)
     project_id = who.project_id
@@ -210,7 +211,7 @@ def list_runs(
         before=_number(cursor, 0) or None,
     )
     page = use.reads.runs(which, limit)
-    return schemas.Many(items=[schemas.RunOut.of(v, use.ids, use.url) for v in page.items], next=page.next)
+    return catalog.Many(items=[schemas.RunOut.of(v, use.ids, use.url) for v in page.items], next=page.next)
 
 
 @router.get("/runs/{run}", tags=["runs"])
@@ -264,7 +265,7 @@ def list_tests(
     test: Annotated[str, Query(max_length=4000, description="Exactly this id or test case UUID")] = "",
     limit: Limit = 100,
     cursor: Cursor = "",
-) -> schemas.Many[schemas.LedgerRowOut]:
+) -> catalog.Many[schemas.LedgerRowOut]:
     """The ledger: every planned test with its outcome and results."""
     found = view_of(use, who, run, Scope.RESULTS_READ)
     which = LedgerFilter(state=outcome.value if outcome else state, text=q, test=test, after=_number(cursor, -1))
@@ -277,17 +278,17 @@ def list_tests(
         )
         for item in page.items
     ]
-    return schemas.Many(items=items, next=page.next)
+    return catalog.Many(items=items, next=page.next)
 
 
 @router.get("/runs/{run}/artifacts", tags=["runs"])
 def list_artifacts(
     use: Use, who: Who, run: str, limit: Limit = 100, cursor: Cursor = ""
-) -> schemas.Many[schemas.ArtifactOut]:
+) -> catalog.Many[schemas.ArtifactOut]:
     """The stored files of a run."""
     found = view_of(use, who, run, Scope.RESULTS_READ)
     page = use.reads.artifacts(found.run.id, cursor, limit)
-    return schemas.Many(
+    return catalog.Many(
         items=[schemas.ArtifactOut.of(artifact, test, use.url) for artifact, test in page.items], next=page.next
     )
 
@@ -311,14 +312,14 @@ def read_artifact(use: Use, who: Who, artifact_id: str) -> Response:
 
 
 @router.get("/runs/{run}/logs", tags=["runs"])
-def list_logs(use: Use, who: Who, run: str) -> schemas.Many[schemas.LogOut]:
+def list_logs(use: Use, who: Who, run: str) -> catalog.Many[schemas.LogOut]:
     """The logs of a run, one a shard."""
     found = view_of(use, who, run, Scope.RESULTS_READ)
     items = [
         schemas.LogOut(shard=part.shard, name=f"shard {part.shard}" if part.shard else "plan", size=part.size)
         for part in use.reads.logs(found.run.id)
     ]
-    return schemas.Many(items=items, next=None)
+    return catalog.Many(items=items, next=None)
 
 
 @router.get("/runs/{run}/logs/{shard}", tags=["runs"], response_class=PlainTextResponse)
