@@ -236,6 +236,12 @@ class Git:
         if done.code:
             raise self._failed("the checkout failed", done, "look at the disk, and at the addresses of submodules")
 
+    async def wipe(self, tree: Path) -> None:
+        """Remove everything from ``tree`` that is not tracked, also what is ignored."""
+        done = await self._git("clean", "-ffdqx", at=tree)
+        if done.code:
+            raise self._failed("the checkout failed", done, f"look at the disk and at {tree}")
+
     async def changes(self, tree: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """(tracked files that are changed, untracked names that are not ignored), relative to ``tree``."""
         done = await self._git("status", "--porcelain", "-z", "--no-renames", at=tree, keep_out=True, quiet=True)

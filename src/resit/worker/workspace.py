@@ -11,6 +11,7 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from resit.worker.git import TRASH, Git, GitError, Remote, empty, head_of, throw_away
+from resit.worker.install import installs_only
 from resit.worker.lock import FileLock, locked, try_lock
 from resit.worker.setup import Setup, SetupError
 
@@ -180,7 +181,7 @@ class Workspaces:
             tree, lock = self._free_tree(remote, source, commit)
             try:
                 before = _Prepared.read(_marker(tree))
-                if not before or before.commit != commit or not (tree / ".git").exists():
+                if not before or not (tree / ".git").exists():
                     before = None
                     _marker(tree).unlink(missing_ok=True)
                     await git.add_tree(tree, commit)
@@ -193,6 +194,11 @@ class Workspaces:
             # What setup made stays, what the last run left behind goes.
             await git.check_out(tree, commit, (*before.untracked, *before.made) if before else ())
             workdir = _inside(tree, source.workdir, f"{remote.url} at {commit[:12]}")
+            if before and before.commit != commit and not installs_only(source.setup, tree, workdir):
+                # What was built of another commit must not be tested in its place.
+                _marker(tree).unlink(missing_ok=True)
+                await git.wipe(tree)
+                before = None
             if source.setup:
                 setup = Setup.of(source.setup, tree, workdir, env)
                 await self._set_up_tree(git, setup, tree, before, _Prepared(commit), lock, deadline, log)
@@ -219,6 +225,7 @@ class Workspaces:
         if before and before.setup == key and setup.whole(before.made):
             if not before.changed:
                 log(_SKIPPED)
+                replace(before, commit=fresh.commit).write(_marker(tree))
                 return
             log(f"Setup runs again: it changes tracked files ({', '.join(before.changed[:3])})")
         _marker(tree).unlink(missing_ok=True)
@@ -229,12 +236,13 @@ class Workspaces:
         replace(fresh, setup=key, made=made, untracked=untracked, changed=changed).write(_marker(tree))
 
     def _free_tree(self, remote: Remote, source: Source, commit: str) -> tuple[Path, FileLock]:
-        """A tree of this commit and setup that nobody uses, a prepared one where there is one."""
+        """A tree that nobody uses: one of this commit and setup, else one of this setup, else a new one."""
         made_by = hashlib.sha256(f"{source.setup}\0{source.workdir}".encode()).hexdigest()[:8]
-        stem = f"{commit[:16]}-{made_by if source.setup else 'plain'}"
+        setup = made_by if source.setup else "plain"
         folder = self._cache / "trees" / remote.key
-        prepared = sorted(path.with_suffix("") for path in folder.glob(f"{stem}-*.json"))
-        for tree in chain(prepared, (folder / f"{stem}-{number}" for number in count(1))):
+        same = sorted(folder.glob(f"*-{setup}-*.json"), key=lambda path: (_commit(path) != commit, path.name))
+        fresh = (folder / f"{commit[:16]}-{setup}-{number}" for number in count(1))
+        for tree in chain((path.with_suffix("") for path in same), fresh):
             if lock := try_lock(_lock(tree)):
                 return tree, lock
         raise AssertionError("there is no last number")
@@ -264,6 +272,11 @@ class _Waiting:
 
     def __call__(self) -> None:
         self._log(f"Waiting for {self._what}")
+
+
+def _commit(marker: Path) -> str:
+    found = _Prepared.read(marker)
+    return found.commit if found else ""
 
 
 def _marker(tree: Path) -> Path:

@@ -258,15 +258,39 @@ def test_a_cancelled_preparation_can_be_made_again(lane: Lane, repository: Repos
 
 
 def test_old_trees_are_removed(lane: Lane, repository: Repository) -> None:
+    repository.commit(a="1")
     held = asyncio.run(lane.prepare(repository.url))
-    roots: list[Path] = []
-    for n in range(TREES_KEPT + 2):
-        repository.commit(a=str(n))
-        roots.append(lane.get(repository.url).root)
+    # Another setup command has another tree.
+    roots = [lane.get(repository.url, setup=f"true {n}").root for n in range(TREES_KEPT + 2)]
     assert held.root.exists(), "in use"
     assert roots[-1].exists()
     assert not roots[0].exists()
     assert len([p for p in held.root.parent.iterdir() if p.is_dir()]) <= TREES_KEPT + 1
+
+
+def test_another_commit_with_the_same_lock_files_needs_no_setup(lane: Lane, repository: Repository) -> None:
+    setup = "python3 -m venv --without-pip .venv"
+    repository.commit(**{"requirements.txt": "", ".gitignore": ".venv\n", "test_a.py": "1"})
+    first = lane.get(repository.url, setup=setup)
+    second = repository.commit(**{"test_a.py": "2"})
+    again = lane.get(repository.url, setup=setup)
+    assert again.commit == second
+    assert (again.root / "test_a.py").read_text() == "2"
+    assert again.root == first.root
+    assert lane.said("Setup: ") == 1
+    repository.commit(**{"requirements.txt": "# other\n"})
+    lane.get(repository.url, setup=setup)
+    assert lane.said("Setup: ") == 2
+
+
+def test_another_commit_is_built_anew(lane: Lane, repository: Repository) -> None:
+    setup = "mkdir -p build && cp source build/"
+    repository.commit(source="1", **{".gitignore": "build\n"})
+    lane.get(repository.url, setup=setup)
+    repository.commit(source="2")
+    again = lane.get(repository.url, setup=setup)
+    assert (again.root / "build" / "source").read_text() == "2"
+    assert lane.said("Setup: ") == 2
 
 
 # ---------------------------------------------------------------- setup
