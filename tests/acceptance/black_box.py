@@ -343,10 +343,18 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+NODE = [
+    pytest.mark.node,
+    pytest.mark.skipif(not (NODE_MODULES / "@playwright" / "test").exists(), reason="npm ci in tests/node"),
+]
+"""Marks of tests of Playwright."""
+
+
 def needs_node(function: T) -> T:
     """For tests of Playwright."""
-    missing = not (NODE_MODULES / "@playwright" / "test").exists()
-    return pytest.mark.node(pytest.mark.skipif(missing, reason="npm ci in tests/node")(function))
+    for mark in NODE:
+        function = mark(function)
+    return function
 
 
 def git(folder: Path, *args: str) -> str:
