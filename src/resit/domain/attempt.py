@@ -52,3 +52,11 @@ def lapsed(attempt: Attempt, now: float, watching_since: float) -> bool:
     if attempt.state is not AttemptState.RUNNING:
         return attempt.state is not AttemptState.ENDED
     return now - max(attempt.seen_at, watching_since) > LEASE_SECONDS
+
+
+def used_up(fence: Attempt, losses: int) -> bool:
+    """True when a batch that comes back to a worker must not be tried again, after ``losses`` attempts were lost.
+
+    It comes back because the lease of its last attempt ended: one that still counts as running is the next loss.
+    """
+    return losses + (fence.state is AttemptState.RUNNING) >= MAX_LOSSES

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from resit.domain import wire
+from resit.domain.attempt import used_up
 from resit.domain.errors import NotFound, Unauthenticated
 from resit.domain.project import Environment, Project
 from resit.domain.run import Run
@@ -49,10 +50,16 @@ class Work:
         }
 
     def batch(self, run_id: int, number: int) -> list[dict[str, Any]]:
-        """The tests of a batch that are not final yet; none for a run that is over."""
+        """The tests of a batch that came back to a worker, without those that are final.
+
+        None for a run that is over, and none when two workers have died of the batch: it is the reconciler's then.
+        """
         with self._store.read() as tx:
             run = tx.runs.get(run_id)
-            if run is None or not run.status.open:
+            state = tx.batches.get(run_id, number)
+            if run is None or not run.status.open or state is None:
+                return []
+            if state.fence is not None and used_up(state.fence, tx.batches.losses(run_id, number)):
                 return []
             return [wire.test_to_wire(test) for test in tx.ledger.tests_of_batch(run_id, number, open_only=True)]
 
