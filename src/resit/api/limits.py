@@ -17,7 +17,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self._limit:
+        if not length.isdigit() or len(length) > 18 or int(length) > self._limit:
             await _refuse(send, self._limit)
             return
         size = 0

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from resit.domain.errors import Forbidden, InvalidInput, NotFound
+from resit.domain.errors import Forbidden, InvalidInput
 
 
 class Scope(StrEnum):
@@ -66,10 +66,15 @@ class Principal:
                 token_scopes=sorted(s.value for s in self.scopes),
             )
 
-    def reach(self, project_id: int, what: str = "project") -> None:
-        """Raise :class:`NotFound` when the project is not the token's own: nothing leaks, not even that it exists."""
-        if self.project_id is not None and self.project_id != project_id:
-            raise NotFound(f"no such {what}")
+    def reaches(self, project_id: int | None) -> bool:
+        """True for what belongs to the token's own project, or to anything when the token is bound to none."""
+        return self.project_id is None or self.project_id == project_id
+
+    def need_all(self) -> None:
+        """Raise :class:`Forbidden` unless the token is an admin's and bound to no project."""
+        self.need(Scope.ADMIN)
+        if self.project_id is not None:
+            raise Forbidden("this token is bound to one project: this needs an admin's that is bound to none")
 
 
 def parse_scopes(names: Iterable[str]) -> tuple[Scope, ...]:

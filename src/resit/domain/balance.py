@@ -7,34 +7,53 @@ long work.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
 
 from resit.domain.plan import PlannedTest
 
 UNKNOWN_SECONDS = 0.5
 """Expected duration of a test when nothing is known of any test of the suite."""
+_LEAST = 0.001
 SHORT_DISPATCHES = 15
 """Up to this many dispatch costs of work per lane, one balanced start a lane wins over pulling (measured)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Load:
     """What is known of the work: expected seconds by test id, and what one more process costs."""
 
     expected: Mapping[str, float]
     dispatch_cost: float
 
+    @cached_property
+    def usual(self) -> float:
+        """Expected duration of a test of which nothing is known."""
+        return median(self.expected.values()) if self.expected else UNKNOWN_SECONDS
+
     def seconds(self, tests: Sequence[PlannedTest]) -> float:
         """Expected duration of ``tests`` one after the other."""
-        default = median(self.expected.values()) if self.expected else UNKNOWN_SECONDS
-        return sum(self.expected.get(t.id, default) for t in tests)
+        return sum(self.expected.get(t.id, self.usual) for t in tests)
 
 
 def units(tests: Sequence[PlannedTest]) -> list[tuple[PlannedTest, ...]]:
-    """What stays together: the tests of a file and variant, in the framework's order (serial groups are inside one)."""
+    """What stays together, in the framework's order: the tests of a file and variant, and files that share a unit."""
+    above: dict[tuple[str, str], tuple[str, str]] = {}
+    first: dict[str, tuple[str, str]] = {}
+
+    def top(file: tuple[str, str]) -> tuple[str, str]:
+        while above[file] != file:
+            file = above[file]
+        return file
+
+    for test in tests:
+        file = (test.file, test.variant)
+        above.setdefault(file, file)
+        if test.unit:
+            above[top(file)] = top(first.setdefault(test.unit, file))
     found: dict[tuple[str, str], list[PlannedTest]] = {}
     for test in tests:
-        found.setdefault((test.file, test.variant), []).append(test)
+        found.setdefault(top((test.file, test.variant)), []).append(test)
     return [tuple(group) for group in found.values()]
 
 
@@ -44,7 +63,7 @@ def lanes(tests: Sequence[PlannedTest], wanted: int, load: Load) -> int:
         return 1
     useful = wanted
     if load.expected:
-        useful = max(1, int(load.seconds(tests) / (2 * load.dispatch_cost)))
+        useful = max(1, int(load.seconds(tests) / max(2 * load.dispatch_cost, _LEAST)))
     return max(1, min(wanted, len(units(tests)), useful))
 
 

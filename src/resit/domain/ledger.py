@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from resit.domain.events import TestResult
 from resit.domain.status import Outcome, ResultStatus
 
+MAX_REASON = 2_000
+"""Characters of a row's reason: lists show it, results hold the whole message."""
 _FAILING = (ResultStatus.FAILED, ResultStatus.TIMED_OUT, ResultStatus.ERRORED)
 
 
@@ -55,21 +57,19 @@ def result(row: Row, found: TestResult) -> Row:
         tries=max(row.tries, found.retry + 1),
         duration=row.duration + max(found.duration, 0.0),
     )
+    # A retry happens only after a failure: it tells of one even if the failure's own event was lost.
+    row = replace(row, failed_before=row.failed_before or found.retry > 0)
     if found.final:
         return _fold(row, found)
     return replace(row, failed_before=row.failed_before or found.status in _FAILING)
 
 
 def _fold(row: Row, last: TestResult) -> Row:
-    """The outcome of all tries, of which ``last`` is the final one.
-
-    A retry happens only after a failure, so ``retry > 0`` tells of one even if its own event was lost.
-    """
-    failed_before = row.failed_before or last.retry > 0
+    """The outcome of all tries, of which ``last`` is the final one."""
     reason = last.failures[0].message if last.failures else ""
     match last.status:
         case ResultStatus.PASSED:
-            return _close(row, Outcome.FLAKY if failed_before else Outcome.PASSED, "")
+            return _close(row, Outcome.FLAKY if row.failed_before else Outcome.PASSED, "")
         case ResultStatus.FAILED | ResultStatus.TIMED_OUT:
             return _close(row, Outcome.FAILED, reason)
         case ResultStatus.ERRORED:
@@ -127,6 +127,8 @@ def restart(row: Row) -> Row:
 def _close(row: Row, outcome: Outcome, reason: str) -> Row:
     if row.final:
         return row
+    if len(reason) > MAX_REASON:
+        reason = reason[: MAX_REASON - 1] + "…"
     return replace(row, outcome=outcome, running=False, reason=reason)
 
 

@@ -10,11 +10,12 @@ Known = Mapping[str, tuple[str | None, bool]]
 """For each test of one run: its outcome, and whether it was precluded by a failure before it."""
 
 
-def effective(runs: Sequence[Known], *, problem: bool = False) -> Verdict | None:
+def effective(runs: Sequence[Known], problems: Sequence[bool] = ()) -> Verdict | None:
     """The verdict of the newest word on each test; ``runs`` oldest first.
 
-    A cancelled test says nothing new. None while a test has no outcome yet. ``problem``: the newest run could not be
-    carried through.
+    A cancelled test says nothing new. None while a test has no outcome yet. ``problems``: which of the runs could not
+    be carried through; that stands until later runs without a problem have been through all tests of that run, because
+    a re-run of a few tests does not show that what broke around the others is mended.
     """
     latest: dict[str, tuple[str | None, bool]] = {}
     for run in runs:
@@ -27,4 +28,17 @@ def effective(runs: Sequence[Known], *, problem: bool = False) -> Verdict | None
     for outcome, _ in latest.values():
         numbers[str(outcome)] = numbers.get(str(outcome), 0) + 1
     counts = Counts(**numbers, precluded=sum(precluded for _, precluded in latest.values()))
-    return verdict(counts, problem=problem)
+    return verdict(counts, problem=_unmended(runs, problems))
+
+
+def _unmended(runs: Sequence[Known], problems: Sequence[bool]) -> bool:
+    """True when a run had a problem that no later run has shown to be gone."""
+    mended: set[str] = set()
+    later = False
+    for run, problem in reversed(list(zip(runs, problems, strict=False))):
+        if not problem:
+            mended.update(test for test, (outcome, _) in run.items() if outcome != Outcome.CANCELLED)
+            later = later or bool(run)
+        elif not later or not mended.issuperset(run):
+            return True
+    return False

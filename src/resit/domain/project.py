@@ -12,6 +12,8 @@ DEFAULT_ENVIRONMENT = "default"
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+MAX_TEXT = 2_000
 MAX_VARIABLES = 500
 MAX_VALUE = 32_768
 
@@ -55,6 +57,13 @@ class Environment:
     created_at: float = 0.0
 
 
+def check_text(text: str, field: str, most: int = MAX_TEXT) -> str:
+    """A text that can be stored and shown, or :class:`InvalidInput`."""
+    if len(text) > most or _UNSTORABLE.search(text):
+        raise InvalidInput(f"{field} has a NUL, half a character or over {most} characters", field=field)
+    return text
+
+
 def check_slug(slug: str, *, field: str = "slug") -> str:
     """The slug, or :class:`InvalidInput`."""
     if not _SLUG.fullmatch(slug):
@@ -75,6 +84,7 @@ def check_variables(variables: Mapping[str, str], *, field: str = "variables") -
             raise InvalidInput(f"{name[:80]!r} is no name of an environment variable", field=field)
         if name.startswith("RESIT_"):
             raise InvalidInput(f"{name!r}: names that begin with RESIT_ are Resit's own", field=field)
-        if "\0" in value or len(value) > MAX_VALUE:
-            raise InvalidInput(f"the value of {name!r} has a NUL or is over {MAX_VALUE} characters", field=field)
+        if len(value) > MAX_VALUE or _UNSTORABLE.search(value):
+            words = f"the value of {name!r} has a NUL, half a character or over {MAX_VALUE} characters"
+            raise InvalidInput(words, field=field)
     return dict(variables)

@@ -2,8 +2,13 @@
 
 Written out by hand, because it is read on the hot path and old workers meet new control planes: unknown members are
 ignored, absent ones take the value's default, malformed data raises :class:`MalformedEvent` and nothing else.
+
+What was read can be stored: texts have no NUL and no half of a character (lone surrogate), whole numbers fit their
+columns, and no time is infinite or no number.
 """
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -11,9 +16,48 @@ from resit.domain.events import Attachment, DidNotRun, Failure, NotFound, TestEv
 from resit.domain.plan import PlannedTest
 from resit.domain.status import ResultStatus
 
+SMALL = 2**31 - 1
+"""The greatest index or line number; columns of both databases hold it."""
+LARGE = 2**53
+"""The greatest number of a run, or of bytes."""
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
 
 class MalformedEvent(ValueError):
     """Data that is no event of ours."""
+
+
+def text(value: object) -> str:
+    """A text that every database takes and every answer can carry. Raises :class:`TypeError` for what is no text."""
+    if not isinstance(value, (str, int, float)):
+        raise TypeError("not a text")
+    return _UNSTORABLE.sub("\ufffd", str(value))
+
+
+def whole(value: Any, most: int = SMALL) -> int:
+    """A whole number from 0 to ``most``. Raises :class:`ValueError`."""
+    found = int(real(value))
+    if not 0 <= found <= most:
+        raise ValueError("a number is out of range")
+    return found
+
+
+def real(value: Any) -> float:
+    """A finite number. Raises :class:`ValueError`."""
+    try:
+        found = float(value)
+    except OverflowError as error:
+        raise ValueError("a number is out of range") from error
+    if not math.isfinite(found):
+        raise ValueError("a number is not finite")
+    return found
+
+
+def texts(values: Any) -> tuple[str, ...]:
+    """A list of texts. Raises :class:`TypeError` for what is no list."""
+    if not isinstance(values, (list, tuple)):
+        raise TypeError("not a list")
+    return tuple(text(value) for value in cast("list[object]", values))
 
 
 def test_to_wire(test: PlannedTest) -> dict[str, Any]:
@@ -33,15 +77,15 @@ def test_from_wire(data: Mapping[str, Any]) -> PlannedTest:
     """The reverse of :func:`test_to_wire`."""
     try:
         return PlannedTest(
-            id=str(data["id"]),
-            file=str(data["file"]),
-            title_path=tuple(str(t) for t in data["title"]),
-            variant=str(data.get("variant", "")),
-            tags=tuple(str(t) for t in data.get("tags", ())),
-            line=int(data.get("line", 0)),
-            unit=str(data.get("unit", "")),
+            id=text(data["id"]),
+            file=text(data["file"]),
+            title_path=texts(data["title"]),
+            variant=text(data.get("variant", "")),
+            tags=texts(data.get("tags", ())),
+            line=whole(data.get("line", 0)),
+            unit=text(data.get("unit", "")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MalformedEvent(f"no planned test: {error!r}") from error
 
 
@@ -77,19 +121,19 @@ def from_wire(data: object) -> TestEvent:
         raise MalformedEvent("an event is an object")
     event = cast("dict[str, Any]", data)
     try:
-        test = str(event["test"])
+        test = text(event["test"])
         match event["kind"]:
             case "started":
-                return TestStarted(test, float(event["at"]), int(event.get("retry", 0)))
+                return TestStarted(test, real(event["at"]), whole(event.get("retry", 0)))
             case "result":
                 return _result(test, event)
             case "not_found":
-                return NotFound(test, str(event.get("reason", "")))
+                return NotFound(test, text(event.get("reason", "")))
             case "did_not_run":
-                return DidNotRun(test, str(event.get("reason", "")))
+                return DidNotRun(test, text(event.get("reason", "")))
             case other:
                 raise MalformedEvent(f"unknown kind of event {other!r}")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MalformedEvent(f"malformed event: {error!r}") from error
 
 
@@ -97,17 +141,17 @@ def _result(test: str, event: Mapping[str, Any]) -> TestResult:
     return TestResult(
         test=test,
         status=ResultStatus(event["status"]),
-        retry=int(event.get("retry", 0)),
+        retry=whole(event.get("retry", 0)),
         final=bool(event.get("final", True)),
-        started_at=float(event.get("at", 0.0)),
-        duration=float(event.get("duration", 0.0)),
+        started_at=real(event.get("at", 0.0)),
+        duration=real(event.get("duration", 0.0)),
         failures=tuple(
-            Failure(str(f["message"]), str(f.get("stack", "")), str(f.get("location", "")))
+            Failure(text(f["message"]), text(f.get("stack", "")), text(f.get("location", "")))
             for f in event.get("failures", ())
         ),
         attachments=tuple(
-            Attachment(str(a["name"]), str(a.get("type", "")), id=str(a["id"]), size=int(a.get("size", 0)))
+            Attachment(text(a["name"]), text(a.get("type", "")), id=text(a["id"]), size=whole(a.get("size", 0), LARGE))
             for a in event.get("attachments", ())
         ),
-        annotations=tuple((str(kind), str(text)) for kind, text in event.get("annotations", ())),
+        annotations=tuple((text(kind), text(words)) for kind, words in event.get("annotations", ())),
     )

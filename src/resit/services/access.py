@@ -6,11 +6,16 @@ from dataclasses import replace
 from resit.domain.access import PROJECT_SCOPES, Principal, Scope, Token, parse_scopes
 from resit.domain.errors import InvalidInput, NotFound, Unauthenticated
 from resit.domain.ids import secret_digest
+from resit.domain.project import check_text
 from resit.ports import Clock, Ids, Store
+from resit.services.catalog import find_project
 
 PREFIX = 12
 """Characters of a secret that are stored to find it by; too few to guess the rest."""
 MAX_DAYS = 3650.0
+MAX_NAME = 200
+MAX_NUMBER = 2**53
+"""Greater than any number of a row, and still within every database's."""
 
 
 class Access:
@@ -33,24 +38,21 @@ class Access:
         if expires_in_days is not None and not 0 < expires_in_days <= MAX_DAYS:
             raise InvalidInput(f"a token lives more than 0 and at most {MAX_DAYS:.0f} days", field="expires_in_days")
         wanted = parse_scopes(scopes) or PROJECT_SCOPES
-        if Scope.ADMIN in wanted or project is None:
-            principal.need(Scope.ADMIN)
+        if project is None:
+            principal.need_all()
         for scope in wanted:
             principal.need(scope)
+        check_text(name, "name", MAX_NAME)
         now = self._clock.now()
         secret = self._ids.secret()
         with self._store.write() as tx:
             project_id = None
             if project is not None:
-                found = tx.projects.by_slug(project)
-                if found is None:
-                    raise NotFound(f"no project {project!r}", field="project")
-                principal.reach(found.id)
-                project_id = found.id
+                project_id = find_project(tx, principal, project).id
             token = tx.tokens.add(
                 Token(
                     id=0,
-                    name=name[:200],
+                    name=name,
                     prefix=secret[:PREFIX],
                     digest=secret_digest(secret),
                     project_id=project_id,
@@ -81,8 +83,8 @@ class Access:
         """End a token's life; a second time is no error."""
         principal.need(Scope.TOKENS_MANAGE)
         with self._store.write() as tx:
-            token = tx.tokens.get(id)
-            if token is None or (principal.project_id is not None and token.project_id != principal.project_id):
+            token = tx.tokens.get(id) if 0 < id < MAX_NUMBER else None
+            if token is None or not principal.reaches(token.project_id):
                 raise NotFound(f"no token {id}")
             if token.revoked_at is None:
                 tx.tokens.save(replace(token, revoked_at=self._clock.now()))

@@ -2,11 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from resit.domain.access import Principal, Scope
 from resit.domain.errors import AlreadyExists, InvalidInput, NotFound
-from resit.domain.project import DEFAULT_ENVIRONMENT, Environment, Project, check_slug, check_variables
+from resit.domain.project import DEFAULT_ENVIRONMENT, Environment, Project, check_slug, check_text, check_variables
 from resit.domain.selection import Filters
 from resit.ports import Clock, Ids, Signer, Store, Transaction
 
@@ -17,7 +16,7 @@ MAX_GLOBS = 100
 def find_project(tx: Transaction, principal: Principal, slug: str) -> Project:
     """A project within reach. Raises :class:`NotFound`, in the same words whether it exists elsewhere or not."""
     project = tx.projects.by_slug(slug)
-    if project is None or (principal.project_id is not None and principal.project_id != project.id):
+    if project is None or not principal.reaches(project.id):
         raise NotFound(f"no project {slug[:80]!r}", field="project")
     return project
 
@@ -27,10 +26,10 @@ def check_source(source: str) -> str:
     if not source or source.startswith("-") or any(c in source for c in "\0\n\r"):
         raise InvalidInput("the source is a folder's absolute path or a git URL", field="source")
     if source.startswith("/"):
-        if not Path(source).is_dir():
-            raise InvalidInput(f"the source folder {source} does not exist on the server", field="source")
+        if not _is_folder(source):
+            raise InvalidInput(f"the source folder {source[:200]} does not exist on the server", field="source")
         return source
-    scheme = urlsplit(source).scheme
+    scheme = source.partition("://")[0].lower() if "://" in source else ""
     scp_like = "@" in source.split(":", 1)[0] and ":" in source
     if scheme not in ("https", "http", "ssh", "git", "file") and not scp_like:
         raise InvalidInput(
@@ -38,6 +37,14 @@ def check_source(source: str) -> str:
             field="source",
         )
     return source
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except OSError:
+        # too long a name, or a folder that the server may not look into
+        return False
 
 
 class Catalog:
@@ -63,8 +70,13 @@ class Catalog:
         time_limit: float = 7200.0,
     ) -> Project:
         """Register a suite. It gets the environment ``default`` at once."""
-        principal.need(Scope.ADMIN)
+        principal.need_all()
         check_slug(slug)
+        texts = {"source": source, "name": name, "branch": branch, "workdir": workdir, "setup": setup, "config": config}
+        for field, text in texts.items():
+            check_text(text, field)
+        if branch.startswith("-"):
+            raise InvalidInput("a branch does not begin with '-'", field="branch")
         if executor not in self._executors:
             raise InvalidInput(
                 f"no executor {executor[:80]!r}; there are: {', '.join(self._executors)}", field="executor"
@@ -76,6 +88,7 @@ class Catalog:
             raise InvalidInput(f"shards: 1 to {MAX_SHARDS}, or 0 for the suite's own setting", field="shards")
         if not 1 <= time_limit <= 7 * 86400:
             raise InvalidInput("time_limit: 1 second to 7 days", field="time_limit")
+        check_source(source)
         now = self._clock.now()
         with self._store.write() as tx:
             if tx.projects.by_slug(slug):
@@ -86,7 +99,7 @@ class Catalog:
                     uuid=self._ids.uuid(),
                     slug=slug,
                     name=name or slug,
-                    source=check_source(source),
+                    source=source,
                     executor=executor,
                     branch=branch,
                     workdir=workdir,
@@ -118,12 +131,15 @@ class Catalog:
         """Add a target. Secrets are sealed here and never shown again."""
         principal.need(Scope.SYSTEM_WRITE)
         check_slug(slug)
+        check_text(name, "name")
         check_variables(variables)
         check_variables(secrets, field="secrets")
         if both := sorted(set(variables) & set(secrets)):
             raise InvalidInput(f"{both[0]!r} is given as a variable and as a secret", field="secrets")
         if len(match) + len(ignore) > MAX_GLOBS:
             raise InvalidInput(f"more than {MAX_GLOBS} filters", field="match")
+        for glob in (*match, *ignore):
+            check_text(glob, "match")
         with self._store.write() as tx:
             found = find_project(tx, principal, project)
             if tx.projects.environment_by_slug(found.id, slug):

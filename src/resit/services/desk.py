@@ -11,6 +11,9 @@ from resit.domain.status import RunStatus
 from resit.domain.verdict import verdict
 from resit.ports import Outgoing, Transaction
 
+MAX_PROBLEMS = 100
+"""Problems kept of one run; the first ones say what is wrong."""
+
 
 class Desk:
     """Runs on the table of one transaction. :meth:`file` writes them back; nothing is saved before."""
@@ -51,8 +54,8 @@ class Desk:
         return run
 
     def problem(self, run: Run, *problems: Problem) -> Run:
-        """Note what went wrong outside any test; the same words once."""
-        new = [p for p in dict.fromkeys(problems) if p not in run.problems]
+        """Note what went wrong outside any test; the same words once, and no more than ``MAX_PROBLEMS``."""
+        new = [p for p in dict.fromkeys(problems) if p not in run.problems][: MAX_PROBLEMS - len(run.problems)]
         return self.put(replace(run, problems=(*run.problems, *new))) if new else run
 
     def close(self, run: Run, status: RunStatus = RunStatus.FINISHED) -> Run:

@@ -5,6 +5,7 @@ reports are dropped and counted, never retried for ever: a report that can't be 
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -23,6 +24,9 @@ from resit.services.desk import Desk
 
 MAX_MESSAGE = 16_000
 """Characters kept of a problem's message."""
+_STORED_AS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+MAX_NAME = 200
+"""Characters of a claim or a worker's name."""
 
 
 Change = Callable[[Desk], object]
@@ -40,7 +44,8 @@ class _Voice:
 
     @classmethod
     def of(cls, claim: str, report: Mapping[str, Any]) -> "_Voice":
-        return cls(claim, int(report["batch"]), str(report.get("worker", "")), int(report.get("shard", 0)))
+        worker = wire.text(report.get("worker", ""))[:MAX_NAME]
+        return cls(claim, wire.whole(report["batch"]), worker, wire.whole(report.get("shard", 0)))
 
 
 class Ingest:
@@ -56,12 +61,10 @@ class Ingest:
             dropped: list[str] = []
             for data in reports:
                 try:
-                    change = self._understand(json.loads(data))
+                    change = self._understand(_read(data))
                     change(desk)
                 except (wire.MalformedEvent, NotFound, Conflict) as error:
                     dropped.append(f"{type(error).__name__}: {error}")
-                except ValueError as error:
-                    dropped.append(f"no JSON: {error}")
             return desk.file(), dropped
 
     def _understand(self, report: object) -> Change:
@@ -72,22 +75,24 @@ class Ingest:
         """
         try:
             return self._change(cast("Mapping[str, Any]", report))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise wire.MalformedEvent(f"malformed report: {error!r}") from error
 
     def _change(self, report: Mapping[str, Any]) -> Change:
-        run, claim = int(report["run"]), str(report["claim"])
+        run, claim = wire.whole(report["run"], wire.LARGE), wire.text(report["claim"])[:MAX_NAME]
         match report["what"]:
             case "log":
-                shard, text = int(report["shard"]), str(report["text"])
+                shard, text = wire.whole(report["shard"]), wire.text(report["text"])
                 return lambda desk: desk.tx.results.add_log(desk.run(run).id, shard, text, self._max_log)
             case "plan.started":
                 return lambda desk: planning.begin(desk, desk.run(run), claim)
             case "plan.tests":
-                number, tests = int(report["number"]), [wire.test_from_wire(test) for test in report["tests"]]
-                return lambda desk: desk.tx.ledger.stage(desk.run(run).id, claim, number, tests)
+                number, tests = wire.whole(report["number"]), [wire.test_from_wire(test) for test in report["tests"]]
+                return lambda desk: planning.piece(desk, desk.run(run), claim, number, tests)
             case "plan.ended":
-                found = planning.Listed(int(report["parts"]), _facts(report["facts"]), str(report.get("commit", "")))
+                found = planning.Listed(
+                    wire.whole(report["parts"]), _facts(report["facts"]), wire.text(report.get("commit", ""))
+                )
                 return lambda desk: planning.listed(desk, desk.run(run), claim, found)
             case "plan.failed":
                 problem = _problem(report)
@@ -109,28 +114,35 @@ class Ingest:
                 return lambda desk: _events(desk, desk.run(run), _attempt(desk, desk.run(run), voice), events)
             case "batch.ended":
                 problems = [Problem(code="outside_tests", message=_cut(p)) for p in report.get("problems", ())]
-                reason = str(report.get("reason", ""))
+                reason = wire.text(report.get("reason", ""))
                 return lambda desk: _ended(desk, desk.run(run), _attempt(desk, desk.run(run), voice), problems, reason)
             case other:
                 raise wire.MalformedEvent(f"unknown report {other!r}")
 
 
+def _read(data: bytes) -> object:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise wire.MalformedEvent(f"no JSON: {error}") from error
+
+
 def _facts(data: Mapping[str, Any]) -> PlanFacts:
     return PlanFacts(
-        framework=str(data["framework"]),
-        lanes=max(1, int(data["lanes"])),
+        framework=wire.text(data["framework"]),
+        lanes=max(1, wire.whole(data["lanes"])),
         shares_process=bool(data["shares_process"]),
-        dispatch_cost=float(data["dispatch_cost"]),
+        dispatch_cost=max(0.0, wire.real(data["dispatch_cost"])),
         approximate=bool(data["approximate"]),
     )
 
 
 def _cut(text: object) -> str:
-    return str(text)[:MAX_MESSAGE]
+    return wire.text(text)[:MAX_MESSAGE]
 
 
 def _problem(report: Mapping[str, Any]) -> Problem:
-    return Problem(code=str(report["code"])[:100], message=_cut(report["message"]))
+    return Problem(code=wire.text(report["code"])[:100], message=_cut(report["message"]))
 
 
 def _plan_failed(desk: Desk, run: Run, claim: str, problem: Problem) -> None:
@@ -147,6 +159,10 @@ def _attempt(desk: Desk, run: Run, voice: _Voice) -> Attempt:
     """The attempt that speaks; one that is heard for the first time takes the fence of its batch over."""
     known = desk.tx.batches.attempt(voice.claim)
     if known is not None:
+        if (known.run_id, known.batch) != (run.id, voice.batch):
+            raise Conflict(
+                f"attempt {voice.claim} is of run {known.run_id}, batch {known.batch}: it speaks for no other"
+            )
         return _revived(desk, known)
     state = desk.tx.batches.get(run.id, voice.batch)
     if state is None:
@@ -233,6 +249,7 @@ def _artifacts(run: Run, row: Row, attempt: Attempt, event: TestResult) -> list[
             size=attachment.size,
         )
         for attachment in event.attachments
+        if _STORED_AS.fullmatch(attachment.id)
     ]
 
 

@@ -11,7 +11,7 @@ from resit.domain.plan import PlannedTest
 from resit.domain.run import PlanFacts, Problem, Run
 from resit.domain.selection import Filters, Resolution
 from resit.domain.status import RunStatus, SelectionKind
-from resit.ports import Clock, Ledgered, Outgoing, Store
+from resit.ports import Clock, Ledgered, Outgoing, Store, Transaction
 from resit.services.desk import Desk
 
 MAX_TESTS = 200_000
@@ -47,6 +47,12 @@ def begin(desk: Desk, run: Run, claim: str) -> Run:
             started_at=run.started_at or desk.now,
         )
     )
+
+
+def piece(desk: Desk, run: Run, claim: str, number: int, tests: Sequence[PlannedTest]) -> None:
+    """A piece of a plan, kept until the plan is complete."""
+    if run.status in (RunStatus.ADMITTED, RunStatus.PLANNING):
+        desk.tx.ledger.stage(run.id, claim, number, tests)
 
 
 def listed(desk: Desk, run: Run, claim: str, found: Listed) -> Run:
@@ -93,19 +99,31 @@ def _none(run: Run, tests: Sequence[PlannedTest], filters: Filters) -> str:
     return f"the environment's filters (match {list(filters.match)}, ignore {list(filters.ignore)}) leave no test"
 
 
+def planned_source(tx: Transaction, run: Run) -> Run | None:
+    """The run whose plan a re-run takes up: its source, or the nearest ancestor when its source never had a plan."""
+    found = run
+    while found.source_run_id is not None:
+        source = tx.runs.get(found.source_run_id)
+        if source is None or source.counts.total:
+            return source
+        found = source
+    return None
+
+
 def expand(desk: Desk, run: Run) -> Run:
     """Make the plan of a re-run from its source's: no listing, so it starts at once."""
-    if run.status is not RunStatus.ADMITTED or run.source_run_id is None:
+    source = planned_source(desk.tx, run)
+    if run.status not in (RunStatus.ADMITTED, RunStatus.PLANNING) or source is None:
         return run
-    plan = desk.tx.ledger.plan(run.source_run_id)
+    plan = desk.tx.ledger.plan(source.id)
     match run.selection.kind:
         case SelectionKind.ALL:
             tests = tuple(plan)
         case SelectionKind.FAILED:
-            tests = selection.with_units(selection.failed(desk.tx.ledger.rows(run.source_run_id)), plan)
+            tests = selection.with_units(selection.failed(desk.tx.ledger.rows(source.id)), plan)
         case SelectionKind.CHOSEN:
             tests = selection.with_units(run.selection.tests, plan)
-    run = replace(run, started_at=run.started_at or desk.now)
+    run = replace(run, facts=source.facts, started_at=run.started_at or desk.now)
     if not tests:
         return desk.fail(desk.put(run), Problem(code="no_tests", message="the source run has no such tests any more"))
     return _hand_out(desk, run, Resolution(tests))

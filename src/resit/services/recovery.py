@@ -9,6 +9,7 @@ from resit.domain.run import Problem, Run
 from resit.domain.status import RunStatus
 from resit.ports import Clock, Job, Outgoing, Store
 from resit.services.desk import Desk
+from resit.services.planning import planned_source
 
 QUIET = 5.0
 """Seconds without a change after which a run's work is looked for at the broker."""
@@ -77,8 +78,7 @@ class Recovery:
     def _plan(self, desk: Desk, run: Run, jobs: Collection[Job]) -> bool:
         if Job("plan", run.id) in jobs:
             return False
-        source = desk.tx.runs.get(run.source_run_id) if run.source_run_id else None
-        kind = "expand" if source is not None and source.counts.total else "plan"
+        kind = "expand" if planned_source(desk.tx, run) else "plan"
         desk.tx.outbox.add(Outgoing(kind=kind, run_id=run.id, pool=run.pool))
         desk.put(run)
         return True

@@ -7,17 +7,21 @@ from resit.domain import ledger
 from resit.domain.access import Principal, Scope
 from resit.domain.errors import InvalidInput, NotFound, NothingToRun, RequestReused, RunStillOpen
 from resit.domain.ids import case_uuid, digest
-from resit.domain.project import DEFAULT_ENVIRONMENT, Environment, Project, check_variables
+from resit.domain.project import DEFAULT_ENVIRONMENT, Environment, Project, check_text, check_variables
 from resit.domain.run import Build, Run
 from resit.domain.selection import Selection
 from resit.domain.status import RunStatus, SelectionKind
 from resit.ports import Clock, Ids, Outgoing, Store, Transaction
 from resit.services.catalog import MAX_SHARDS, find_project
 from resit.services.desk import Desk
+from resit.services.planning import planned_source
 
 MAX_TESTS = 50_000
 MAX_TAGS = 100
-MAX_TEXT = 2_000
+MAX_METADATA = 100
+MAX_ID = 4_000
+MAX_NUMBER = 2**53
+"""Greater than any run's number, and still within every database's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +53,8 @@ def find_run(tx: Transaction, ids: Ids, principal: Principal, name: str | int) -
         number: int | None = int(text)
     else:
         number = tx.runs.by_uuid(text) if len(text) == 36 else ids.number(text)
-    run = tx.runs.get(number) if number else None
-    if run is None or (principal.project_id is not None and principal.project_id != run.project_id):
+    run = tx.runs.get(number) if number and number < MAX_NUMBER else None
+    if run is None or not principal.reaches(run.project_id):
         raise NotFound(f"no run {text[:80]}")
     return run
 
@@ -116,10 +120,11 @@ class Runs:
             raise NothingToRun("no tests were named", field="tests")
         if kind is not SelectionKind.CHOSEN and tests:
             raise InvalidInput("tests are named only with the selection 'chosen'", field="tests")
-        _check_text(reason, "reason")
-        request = digest([str(source), kind.value, list(tests), reason])
+        check_text(reason, "reason")
+        _check_tests(tests)
         with self._store.write() as tx:
             origin = find_run(tx, self._ids, principal, source)
+            request = digest([origin.id, kind.value, list(tests), reason])
             project = tx.projects.get(origin.project_id)
             environment = tx.projects.environment(origin.environment_id)
             if project is None or environment is None:
@@ -171,8 +176,7 @@ class Runs:
 
     def _admit(self, tx: Transaction, run: Run, project: Project) -> Run:
         """Let a run go ahead. Its plan comes from a worker, or from its source run when that had one."""
-        source = tx.runs.get(run.source_run_id) if run.source_run_id else None
-        known = source is not None and source.counts.total > 0
+        known = planned_source(tx, run) is not None
         admitted = replace(run, status=RunStatus.ADMITTED, deadline=run.created_at + project.time_limit)
         tx.runs.save(admitted)
         tx.outbox.add(Outgoing(kind="expand" if known else "plan", run_id=run.id, pool=run.pool))
@@ -192,6 +196,7 @@ class Runs:
             return None
         if len(key) > 255:
             raise InvalidInput("an idempotency key has at most 255 characters", field="Idempotency-Key")
+        check_text(key, "Idempotency-Key")
         found = tx.runs.remembered(f"{project.id}/{key}")
         if found is None:
             return None
@@ -208,22 +213,39 @@ def _check(request: Request) -> None:
     check_variables(request.variables)
     if not 0 <= request.shards <= MAX_SHARDS:
         raise InvalidInput(f"shards: 1 to {MAX_SHARDS}", field="shards")
-    if len(request.tests) > MAX_TESTS or len(request.tags) > MAX_TAGS:
-        raise InvalidInput(f"at most {MAX_TESTS} tests and {MAX_TAGS} tags", field="tests")
-    if len(request.metadata) > 100:
-        raise InvalidInput("at most 100 metadata entries", field="metadata")
+    _check_tests(request.tests)
+    if len(request.tags) > MAX_TAGS:
+        raise InvalidInput(f"at most {MAX_TAGS} tags", field="tags")
+    for tag in request.tags:
+        check_text(tag, "tags")
+    _check_metadata(request.metadata)
     build = request.build
     for name in Build.__dataclass_fields__:
-        _check_text(getattr(build, name), f"build.{name}")
+        check_text(getattr(build, name), f"build.{name}")
     for name in ("branch", "commit", "reason"):
-        _check_text(getattr(request, name), name)
+        check_text(getattr(request, name), name)
     if request.branch.startswith("-") or request.commit.startswith("-"):
         raise InvalidInput("a branch or commit does not begin with '-'", field="branch")
 
 
-def _check_text(text: str, field: str) -> None:
-    if len(text) > MAX_TEXT or "\0" in text:
-        raise InvalidInput(f"{field} has a NUL or is over {MAX_TEXT} characters", field=field)
+def _check_tests(tests: Sequence[str]) -> None:
+    if len(tests) > MAX_TESTS:
+        raise InvalidInput(f"at most {MAX_TESTS} tests", field="tests")
+    for test in tests:
+        if not test:
+            raise InvalidInput("an empty text names no test", field="tests")
+        check_text(test, "tests", MAX_ID)
+
+
+def _check_metadata(metadata: Mapping[str, str | int | float]) -> None:
+    if len(metadata) > MAX_METADATA:
+        raise InvalidInput(f"at most {MAX_METADATA} metadata entries", field="metadata")
+    for name, value in metadata.items():
+        check_text(name, "metadata")
+        if isinstance(value, str):
+            check_text(value, "metadata")
+        elif not abs(value) <= MAX_NUMBER:  # nor is "no number" (NaN)
+            raise InvalidInput(f"metadata {name!r}: numbers are finite and at most {MAX_NUMBER}", field="metadata")
 
 
 def _selection(tx: Transaction, project: Project, request: Request) -> Selection:
@@ -238,8 +260,8 @@ def _again(tx: Transaction, origin: Run, project: Project, kind: SelectionKind, 
         case SelectionKind.ALL:
             if origin.counts.total:
                 return Selection(kind)
-            # The source never came to a plan: the same question is asked again.
-            return replace(origin.selection, kind=kind)
+            # The source never came to a plan: the same question is asked again, a re-run's of what it was to run again.
+            return origin.selection if planned_source(tx, origin) else replace(origin.selection, kind=kind)
         case SelectionKind.FAILED:
             if origin.status.open:
                 raise RunStillOpen(f"run {origin.id} is still {origin.status}: wait for its end, or re-run all")
@@ -247,9 +269,10 @@ def _again(tx: Transaction, origin: Run, project: Project, kind: SelectionKind, 
                 raise NothingToRun(f"nothing failed in run {origin.id}: there is nothing to run again")
             return Selection(kind)
         case SelectionKind.CHOSEN:
-            planned = tx.ledger.plan(origin.id)
-            by_case = {case_uuid(project.uuid, test.id): test.id for test in planned}
-            known = {test.id for test in planned}
+            known = {test.id for test in tx.ledger.plan(origin.id)}
+            by_case: dict[str, str] = {}
+            if any(name not in known for name in tests):
+                by_case = {case_uuid(project.uuid, test): test for test in known}
             wanted = [by_case.get(name, name) for name in tests]
             if unknown := [name for name in wanted if name not in known]:
                 raise InvalidInput(

@@ -54,6 +54,8 @@ class Batches:
 
     def end_all(self, run_id: int) -> None:
         self._db.execute(update(_B).where(_B.c.run_id == run_id).values(ended=True))
+        running, ended = AttemptState.RUNNING.value, AttemptState.ENDED.value
+        self._db.execute(update(_A).where(_A.c.run_id == run_id, _A.c.state == running).values(state=ended))
 
     def attempt(self, claim: str) -> Attempt | None:
         row = self._db.execute(select(_A).where(_A.c.claim == claim)).mappings().first()
@@ -103,7 +105,9 @@ class Results:
         told = ("ordinal", "attempt", "retry", "name", "content_type")
         self._db.execute(
             statement.on_conflict_do_update(
-                index_elements=["id"], set_={name: statement.excluded[name] for name in told}
+                index_elements=["id"],
+                set_={name: statement.excluded[name] for name in told},
+                where=tables.artifacts.c.run_id == statement.excluded.run_id,
             ),
             [rows.artifact_values(artifact) for artifact in artifacts],
         )

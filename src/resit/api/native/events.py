@@ -1,12 +1,12 @@
 """A run's events as SSE: what is newer than what the client has, then the changes as they come, then ``end``."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
 
 from resit.api.context import Services, Use, Who
 from resit.api.native import schemas
@@ -45,12 +45,12 @@ async def _stream(use: Services, run: int, since: int) -> AsyncIterator[str]:
                 return
             if seq > since:
                 quiet = 0.0
-                pieces, open_ = await asyncio.to_thread(_changes, use, run, since)
+                pieces, open_ = await asyncio.to_thread(_changes, use, run, since, seq)
                 for piece in pieces:
                     yield piece
                 since = seq
                 if not open_:
-                    yield _event("end", "{}", seq)
+                    yield _event("end", None, seq)
                     return
             elif quiet >= PING_SECONDS:
                 quiet = 0.0
@@ -61,23 +61,30 @@ async def _stream(use: Services, run: int, since: int) -> AsyncIterator[str]:
         signals.unwatch(run, event)
 
 
-def _changes(use: Services, run: int, since: int) -> tuple[list[str], bool]:
-    """What is newer than ``since``, the run last: who has seen its end has seen all tests before."""
+def _changes(use: Services, run: int, since: int, seq: int) -> tuple[list[str], bool]:
+    """What is newer than ``since``, the run last: who has seen its end has seen all tests before.
+
+    ``seq`` was read before all else. An end that came while the pages were read is told next time, with its tests.
+    """
     pieces: list[str] = []
     after: int | None = -1
     while after is not None:
         page = use.reads.ledger(run, LedgerFilter(since=since, after=after), PAGE)
         for item in page.items:
             row = schemas.LedgerRowBrief(**schemas.LedgerRowBrief.values(item))
-            pieces.append(_event("test", row.model_dump_json(), None))
+            pieces.append(_event("test", row, None))
         after = int(page.next) if page.next else None
     view = use.reads.run(run)
     if view is None:
         return pieces, False
-    pieces.append(_event("run", schemas.RunOut.of(view, use.ids, use.url).model_dump_json(), view.run.seq))
+    if not view.run.status.open and view.run.seq != seq:
+        return pieces, True
+    pieces.append(_event("run", schemas.RunOut.of(view, use.ids, use.url), seq))
     return pieces, view.run.status.open
 
 
-def _event(kind: str, data: str, id: int | None) -> str:
+def _event(kind: str, data: BaseModel | None, id: int | None) -> str:
     number = "" if id is None else f"id: {id}\n"
-    return f"{number}event: {kind}\ndata: {json.dumps(json.loads(data), separators=(',', ':'))}\n\n"
+    # ASCII alone: there are clients that take U+2028 and its like for the end of a line.
+    text = "{}" if data is None else data.model_dump_json(ensure_ascii=True)
+    return f"{number}event: {kind}\ndata: {text}\n\n"

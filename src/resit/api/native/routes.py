@@ -1,8 +1,9 @@
 """Routes of projects, environments, tokens, test cases and runs."""
 
+import re
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import FileResponse, PlainTextResponse
 
 from resit.api.context import Services, Use, Who
@@ -13,6 +14,7 @@ from resit.domain.errors import InvalidInput, NotFound
 from resit.domain.lineage import effective
 from resit.domain.run import Build
 from resit.domain.status import Outcome, RunStatus, SelectionKind, Verdict
+from resit.domain.wire import SMALL
 from resit.ports.reads import LedgerFilter, RunFilter, RunView
 from resit.services.catalog import find_project
 from resit.services.runs import Request, find_run
@@ -25,6 +27,7 @@ Key = Annotated[
     str, Header(alias="Idempotency-Key", description="Repeating a request with its key makes no second run")
 ]
 LOG_PIECE = 1_000_000
+_CONTENT_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}(; ?[\w.+-]{1,40}=[\w.+-]{1,100})?", re.ASCII)
 
 
 def _number(cursor: str, start: int) -> int:
@@ -225,10 +228,9 @@ def get_lineage(use: Use, who: Who, run: str) -> schemas.LineageOut:
     """A run's first ancestor and all re-runs after it, and the effective verdict over them."""
     views = use.reads.lineage(view_of(use, who, run).run.id)
     known = use.reads.outcomes([view.run.id for view in views])
-    problem = bool(views[-1].run.problems) if views else False
     return schemas.LineageOut(
         runs=[schemas.RunOut.of(view, use.ids, use.url) for view in views],
-        effective_verdict=effective(known, problem=problem),
+        effective_verdict=effective(known, [bool(view.run.problems) for view in views]),
     )
 
 
@@ -306,9 +308,8 @@ def read_artifact(use: Use, who: Who, artifact_id: str) -> Response:
     if path is None:
         raise NotFound(f"artifact {artifact.id} is not stored (yet)")
     safe = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
-    return FileResponse(
-        path, media_type=artifact.content_type or None, filename=artifact.name or artifact.id, headers=safe
-    )
+    kind = artifact.content_type if _CONTENT_TYPE.fullmatch(artifact.content_type) else "application/octet-stream"
+    return FileResponse(path, media_type=kind, filename=artifact.name or artifact.id, headers=safe)
 
 
 @router.get("/runs/{run}/logs", tags=["runs"])
@@ -323,7 +324,13 @@ def list_logs(use: Use, who: Who, run: str) -> catalog.Many[schemas.LogOut]:
 
 
 @router.get("/runs/{run}/logs/{shard}", tags=["runs"], response_class=PlainTextResponse)
-def read_log(use: Use, who: Who, run: str, shard: int, after: Annotated[int, Query(ge=0)] = 0) -> PlainTextResponse:
+def read_log(
+    use: Use,
+    who: Who,
+    run: str,
+    shard: Annotated[int, Path(ge=0, le=SMALL)],
+    after: Annotated[int, Query(ge=0, le=SMALL)] = 0,
+) -> PlainTextResponse:
     """A piece of a log from a position on; `X-Resit-Next-Offset` says where the next one begins."""
     found = view_of(use, who, run, Scope.RESULTS_READ)
     text = use.reads.log(found.run.id, shard, after, LOG_PIECE)

@@ -1,6 +1,7 @@
 """Where workers hand artifacts in, under the short-lived right of their run. Not for people."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Request, Response
@@ -13,14 +14,22 @@ router = APIRouter(prefix=PREFIX, include_in_schema=False)
 Uuid = Annotated[str, Path(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 
 
+async def _whole(content: AsyncIterator[bytes], length: int) -> AsyncIterator[bytes]:
+    """The content, or an error at its end when it is not what was announced: then nothing is stored."""
+    size = 0
+    async for piece in content:
+        size += len(piece)
+        yield piece
+    if length and size != length:
+        raise InvalidInput(f"{size} bytes came, {length} were announced")
+
+
 @router.put("/{artifact_id}", status_code=204)
 async def upload(
     use: Use, request: Request, artifact_id: Uuid, length: Annotated[int, Header(alias="Content-Length", ge=0)] = 0
 ) -> Response:
     """Store an artifact whole or not at all."""
     run = await asyncio.to_thread(use.work.may_upload, bearer(request))
-    size = await use.artifacts.put(f"{run}/{artifact_id}", request.stream(), use.settings.max_artifact)
-    if length and size != length:
-        raise InvalidInput(f"{size} bytes came, {length} were announced")
+    size = await use.artifacts.put(f"{run}/{artifact_id}", _whole(request.stream(), length), use.settings.max_artifact)
     await asyncio.to_thread(use.work.uploaded, run, artifact_id, size)
     return Response(status_code=204)
