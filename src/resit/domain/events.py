@@ -42,7 +42,11 @@ class TestStarted:
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """One execution of one test ended. ``final`` says that the framework will not execute it again in this process."""
+    """One execution of one test ended. ``final`` says that the framework will not execute it again in this process.
+
+    ``after_failure``: an earlier try of the test failed. Not the same as ``retry`` > 0: Playwright repeats a serial
+    group as a whole, and with it the members that had passed.
+    """
 
     __test__ = False
 
@@ -55,6 +59,7 @@ class TestResult:
     failures: tuple[Failure, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
+    after_failure: bool = False
 
 
 @dataclass(frozen=True, slots=True)

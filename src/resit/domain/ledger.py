@@ -57,8 +57,8 @@ def result(row: Row, found: TestResult) -> Row:
         tries=max(row.tries, found.retry + 1),
         duration=row.duration + max(found.duration, 0.0),
     )
-    # A retry happens only after a failure: it tells of one even if the failure's own event was lost.
-    row = replace(row, failed_before=row.failed_before or found.retry > 0)
+    # The last try tells of an earlier failure even if the failure's own event was lost.
+    row = replace(row, failed_before=row.failed_before or found.after_failure)
     if found.final:
         return _fold(row, found)
     return replace(row, failed_before=row.failed_before or found.status in _FAILING)

@@ -101,6 +101,7 @@ def to_wire(event: TestEvent) -> dict[str, Any]:
                 "status": event.status.value,
                 "retry": event.retry,
                 "final": event.final,
+                "after_failure": event.after_failure,
                 "at": event.started_at,
                 "duration": event.duration,
                 "failures": [{"message": f.message, "stack": f.stack, "location": f.location} for f in event.failures],
@@ -143,6 +144,7 @@ def _result(test: str, event: Mapping[str, Any]) -> TestResult:
         status=ResultStatus(event["status"]),
         retry=whole(event.get("retry", 0)),
         final=bool(event.get("final", True)),
+        after_failure=bool(event.get("after_failure", False)),
         started_at=real(event.get("at", 0.0)),
         duration=real(event.get("duration", 0.0)),
         failures=tuple(

@@ -56,13 +56,14 @@ def described(error: dict[str, Any]) -> str:
     return f"{location}: {message}" if location and location not in message else message
 
 
-def result_of(line: dict[str, Any], *, final: bool) -> TestResult:
+def result_of(line: dict[str, Any], *, final: bool, after_failure: bool = False) -> TestResult:
     """The result that a ``result`` line tells."""
     return TestResult(
         test=line["id"],
         status=_STATUS.get(line["status"], ResultStatus.ERRORED),
         retry=line["retry"],
         final=final,
+        after_failure=after_failure,
         started_at=line["at"],
         duration=line["duration"],
         failures=tuple(Failure(f["message"], f["stack"], f["location"]) for f in line["failures"]),
@@ -104,6 +105,7 @@ class BatchFold:
         self._deaths = 0
         self._red = False
         self._flaky = False
+        self._failed_before: set[str] = set()
         self._told = _Told()
         self.problems: list[str] = []
 
@@ -172,8 +174,11 @@ class BatchFold:
         held = self._told.held.pop(test, None)
         if held is None:
             return []
-        self._flaky = self._flaky or not held["ok"]
-        return [result_of(held, final=False)]
+        earlier = test in self._failed_before
+        if not held["ok"]:
+            self._flaky = True
+            self._failed_before.add(test)
+        return [result_of(held, final=False, after_failure=earlier)]
 
     def _result(self, line: dict[str, Any]) -> list[TestEvent]:
         test, told = line["id"], self._told
@@ -217,7 +222,7 @@ class BatchFold:
             if test not in self._pending:
                 continue
             if (held := told.held.pop(test, None)) is not None:
-                result = result_of(held, final=True)
+                result = result_of(held, final=True, after_failure=test in self._failed_before)
                 self._red = self._red or result.status not in _GREEN
                 events.append(result)
             elif test in told.left:

@@ -123,6 +123,7 @@ def _result(line: Line) -> TestResult:
         status=ResultStatus(line["status"]),
         retry=line["retry"],
         final=line["final"],
+        after_failure=line["retry"] > 0,
         started_at=line["at"],
         duration=line["duration"],
         failures=tuple(Failure(*failure) for failure in line["failures"]),

@@ -24,7 +24,8 @@ def events(draw: st.DrawFn) -> TestEvent:
         case "started":
             return TestStarted("t", 0.0, retry)
         case "result":
-            return result("t", draw(STATUSES), retry=retry, final=draw(st.booleans()))
+            failed = draw(st.booleans())
+            return result("t", draw(STATUSES), retry=retry, final=draw(st.booleans()), after_failure=failed)
         case "not found":
             return NotFound("t")
         case _:
@@ -95,7 +96,7 @@ def test_a_failure_of_this_attempt_is_never_forgotten(steps: list[TestEvent | st
         if isinstance(step, str):
             failed = False
         elif isinstance(step, TestResult) and not before.final:
-            failed = failed or step.status in FAILING or step.retry > 0
+            failed = failed or step.status in FAILING or step.after_failure
             if now.final and failed:
                 assert now.outcome not in (Outcome.PASSED, Outcome.SKIPPED) or now.precluded
 
@@ -123,15 +124,17 @@ FAIL = result("t", "failed", final=False)
     [
         ([result("t")], Outcome.PASSED),
         ([FAIL, result("t", retry=1)], Outcome.FLAKY),
-        ([result("t", retry=1)], Outcome.FLAKY),  # the event of the failure was lost
+        ([result("t", retry=1, after_failure=True)], Outcome.FLAKY),  # the event of the failure was lost
+        ([result("t", retry=1)], Outcome.PASSED),  # repeated with its serial group
+        ([result("t", final=False), result("t", retry=1)], Outcome.PASSED),
         ([FAIL, result("t", "failed", retry=1)], Outcome.FAILED),
         ([FAIL, result("t", "timed_out", retry=1)], Outcome.FAILED),
         ([FAIL, result("t", "errored", retry=1)], Outcome.ERRORED),
         ([FAIL, result("t", "skipped", retry=1)], Outcome.FAILED),
-        ([result("t", "skipped", retry=1)], Outcome.FAILED),
+        ([result("t", "skipped", retry=1, after_failure=True)], Outcome.FAILED),
         ([result("t", "skipped")], Outcome.SKIPPED),
         ([FAIL, result("t", "interrupted", retry=1)], Outcome.FAILED),
-        ([result("t", "interrupted", retry=1)], Outcome.FAILED),
+        ([result("t", "interrupted", retry=1, after_failure=True)], Outcome.FAILED),
         ([result("t"), result("t", "failed")], Outcome.PASSED),
         ([result("t", "failed"), result("t", retry=1)], Outcome.FAILED),
     ],
