@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -49,23 +50,19 @@ def serving(data, env):
         process.wait(20)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(pages.ROOT)))
-def test_the_examples_of(page, suites, tmp_path):
+def carry_out(page, suites, folder):
+    """Run the session of a page; what the shell printed."""
     todo = pages.commands(page)
-    words = "\n".join(command.text for command in todo)
-    for program, sign in (("curl", "curl "), ("npm", "playwright-shop")):
-        if sign in words and not shutil.which(program):
-            pytest.skip(f"there is no {program} on this machine")
-    work, data = tmp_path / "work", tmp_path / "data"
+    work, data = folder / "work", folder / "data"
     shutil.copytree(suites, work, symlinks=True)
-    if ".venv/bin/pip" not in words:
+    if not any(".venv/bin/pip" in command.text for command in todo):
         _with_pytest(work / "examples" / "pytest-bank")
     kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT)}
     env = {**kept, "RESIT_DATA": str(data), "COLUMNS": "100", "NO_COLOR": "1", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
     env["PATH"] = f"{BIN}:{env['PATH']}"
     with serving(data, env) as url:
         env |= {"SERVER": url, "TOKEN": (data / "admin-token").read_text().strip()}
-        done = subprocess.run(
+        return subprocess.run(
             ["bash", "-s"],
             input=pages.script(todo),
             cwd=work,
@@ -73,10 +70,28 @@ def test_the_examples_of(page, suites, tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
-        )
-    seen = list(pages.told(done.stdout))
-    assert len(seen) == len(todo), f"the shell stopped early:\n{done.stdout}"
+            timeout=180,
+        ).stdout
+
+
+@pytest.fixture(scope="module")
+def sessions(request, suites, tmp_path_factory):
+    """The sessions of the pages that are tested, two at a time, as most of a session is waiting."""
+    items = [item for item in request.session.items if item.path == request.path and "page" in item.fixturenames]
+    wanted = [item.callspec.params["page"] for item in items]
+    with ThreadPoolExecutor(2) as pool:
+        yield {page: pool.submit(carry_out, page, suites, tmp_path_factory.mktemp("page")) for page in wanted}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(pages.ROOT)))
+def test_the_examples_of(page, sessions):
+    todo = pages.commands(page)
+    for program, sign in (("curl", "curl "), ("npm", "npm ci")):
+        if any(sign in command.text for command in todo) and not shutil.which(program):
+            pytest.skip(f"there is no {program} on this machine")
+    printed_by_all = sessions[page].result()
+    seen = list(pages.told(printed_by_all))
+    assert len(seen) == len(todo), f"the shell stopped early:\n{printed_by_all}"
     for number, (command, (printed, code)) in enumerate(zip(todo, seen, strict=True)):
         at = f"{page.relative_to(pages.ROOT)}:{command.line}: {command.text}\n\nprinted:\n{printed}"
         following = todo[number + 1].text if number + 1 < len(todo) else ""
