@@ -50,6 +50,13 @@ def until(what: Callable[[], T], about: str, seconds: float = PATIENCE) -> T:
     return found
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 def alive(pid: int) -> bool:
     """True while the process exists and is no zombie."""
     try:
@@ -109,9 +116,7 @@ class Resit:
         self.folder = folder
         self.data = folder / "data"
         self.slots = slots
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
         self._http: httpx.Client | None = None

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from black_box import Resit, Suites
+from black_box import Resit, Suites, free_port
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +46,9 @@ def suite(tmp_path: Path) -> Suites:
 def log(tmp_path: Path) -> Path:
     """A file to which tests append."""
     return tmp_path / "log"
+
+
+@pytest.fixture
+def port() -> int:
+    """A free port."""
+    return free_port()

@@ -1,8 +1,12 @@
 """Limits at the door, before anything is read into memory."""
 
+import asyncio
 import json
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+READ_OFF_BYTES = 64 * 1024 * 1024
+READ_OFF_SECONDS = 5.0
 
 
 class BodyLimit:
@@ -18,6 +22,7 @@ class BodyLimit:
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > self._limit:
+            await _read_off(receive)
             await _refuse(send, self._limit)
             return
         size = 0
@@ -38,6 +43,7 @@ class BodyLimit:
             nonlocal started
             if over and not started:
                 started = True
+                await _read_off(receive)
                 await _refuse(send, self._limit)
             elif not over:
                 started = True
@@ -49,7 +55,22 @@ class BodyLimit:
             if not over:
                 raise
         if over and not started:
+            await _read_off(receive)
             await _refuse(send, self._limit)
+
+
+async def _read_off(receive: Receive) -> None:
+    """Read what is still to come and forget it, within limits: a client that is still sending hears no answer."""
+    size = 0
+    try:
+        async with asyncio.timeout(READ_OFF_SECONDS):
+            while size < READ_OFF_BYTES:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
 
 
 async def _refuse(send: Send, limit: int) -> None:
@@ -62,6 +83,7 @@ async def _refuse(send: Send, limit: int) -> None:
             "code": "too_large",
         }
     ).encode()
-    headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body})

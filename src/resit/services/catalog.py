@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from resit.domain.access import Principal, Scope
 from resit.domain.errors import AlreadyExists, InvalidInput, NotFound
@@ -36,7 +37,17 @@ def check_source(source: str) -> str:
             f"{source[:200]!r} is neither an absolute path nor a git URL (https://, ssh://, git@host:path, file://)",
             field="source",
         )
+    if scheme and not _has_host(source, scheme):
+        raise InvalidInput(f"{source[:200]!r} names no repository", field="source")
     return source
+
+
+def _has_host(url: str, scheme: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.path.strip("/") if scheme == "file" else parts.hostname and (parts.port or 1) > 0)
+    except ValueError:
+        return False
 
 
 def _is_folder(path: str) -> bool:

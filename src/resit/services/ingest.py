@@ -24,6 +24,7 @@ from resit.services.desk import Desk
 
 MAX_MESSAGE = 16_000
 """Characters kept of a problem's message."""
+MAX_COMMIT = 64
 _STORED_AS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 MAX_NAME = 200
 """Characters of a claim or a worker's name."""
@@ -97,6 +98,9 @@ class Ingest:
             case "plan.failed":
                 problem = _problem(report)
                 return lambda desk: _plan_failed(desk, desk.run(run), claim, problem)
+            case "shard.started":
+                commit = str(report.get("commit", ""))[:MAX_COMMIT]
+                return lambda desk: _shard_started(desk, desk.run(run), commit)
             case "shard.failed":
                 problem = _problem(report)
                 return lambda desk: _shard_failed(desk, desk.run(run), problem)
@@ -148,6 +152,12 @@ def _problem(report: Mapping[str, Any]) -> Problem:
 def _plan_failed(desk: Desk, run: Run, claim: str, problem: Problem) -> None:
     if run.status is RunStatus.PLANNING and run.plan_claim == claim:
         desk.fail(run, problem)
+
+
+def _shard_started(desk: Desk, run: Run, commit: str) -> None:
+    """A re-run has no listing of its own: its first shard says which commit is executed, and the others follow it."""
+    if run.status is RunStatus.RUNNING and commit and not run.commit:
+        desk.put(replace(run, commit=commit))
 
 
 def _shard_failed(desk: Desk, run: Run, problem: Problem) -> None:

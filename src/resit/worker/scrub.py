@@ -1,9 +1,12 @@
 """Secrets do not leave a worker: not in logs, results or text artifacts (product rule 8)."""
 
+import html
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 from resit.domain.events import DidNotRun, Log, NotFound, TestResult
 from resit.plugin import Event
@@ -15,6 +18,16 @@ MAX_SCAN = 64 * 1024 * 1024
 _TEXT = re.compile(r"text/|application/(json|xml|javascript|x-ndjson|har\+json)|image/svg")
 
 
+def _written(secret: str) -> Iterable[str]:
+    """How a secret is written where some characters have a meaning of their own: JSON, addresses, HTML, Python."""
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield quote(secret, safe="")
+    yield quote_plus(secret)
+    yield html.escape(secret)
+    yield repr(secret)[1:-1]
+
+
 class Scrubber:
     """Takes the values of a run's secrets out of what leaves."""
 
@@ -22,6 +35,7 @@ class Scrubber:
         found = {secret for secret in secrets if len(secret) >= SHORTEST}
         # Output comes line by line, so a secret of several lines must be known by its lines.
         found |= {line for secret in found if "\n" in secret for line in secret.splitlines() if len(line) >= 8}
+        found |= {form for secret in found for form in _written(secret)}
         ordered = sorted(found, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, ordered))) if ordered else None
         self._bytes = re.compile(b"|".join(re.escape(s.encode()) for s in ordered)) if ordered else None

@@ -223,6 +223,7 @@ class ShardWork(RunWork):
         first = self.shards[0][0]
         try:
             spec, executor, suite = await self.prepare(first)
+            self.reporter.put(self.claim, "shard.started", commit=self.commit)
             if free > 0 and len(self.shards) < spec["total_shards"]:
                 await asyncio.sleep(JOIN_SECONDS)
             self.joinable = False
