@@ -134,7 +134,7 @@ class Results:
             ).scalar()
             or 0
         )
-        if end >= limit:
+        if end > limit:
             return
         if end + len(text) > limit:
             text = text[: limit - end] + _CUT.format(limit=limit)

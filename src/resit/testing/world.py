@@ -1,0 +1,226 @@
+"""The whole core over a SQLite database in a folder, without broker and worker: time is turned and workers speak by hand.
+
+``World`` plays the parts that a test is not about: :meth:`World.plan` is a worker that lists a suite,
+:meth:`World.carry_out` one that runs all batches, :meth:`World.settle` the dispatch of the outbox.
+"""
+
+import json
+from asyncio import Event
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+from sqlalchemy import Engine, delete, event, text
+
+from resit.api.context import Services
+from resit.config import Settings
+from resit.control.signals import Signals
+from resit.domain import wire
+from resit.domain.events import TestEvent
+from resit.domain.plan import PlannedTest
+from resit.domain.project import Environment, Project
+from resit.domain.run import PlanFacts, Run
+from resit.integrations.files import FolderArtifacts
+from resit.integrations.keys import KeySigner
+from resit.ports import Outgoing
+from resit.ports.reads import LedgerFilter, RunFilter
+from resit.services.access import Access
+from resit.services.catalog import Catalog
+from resit.services.ingest import Ingest
+from resit.services.planning import Planner
+from resit.services.recovery import Recovery
+from resit.services.runs import Request, Runs
+from resit.services.work import Work
+from resit.storage import tables
+from resit.storage.connect import connect, transaction
+from resit.storage.migrate import upgrade
+from resit.storage.reads import SqlReads
+from resit.storage.unit_of_work import SqlStore
+from resit.testing import factories
+from resit.testing.factories import ADMIN, FakeClock, FakeIds
+
+ALL = 1_000_000
+
+
+class StillSignals:
+    """In place of a control plane's signals: remembers what was told."""
+
+    def __init__(self) -> None:
+        self.closing = False
+        self.told = 0
+        self.runs: list[int] = []
+
+    def outbox(self) -> None:
+        """There may be something to send."""
+        self.told += 1
+
+    def changed(self, runs: Iterable[int]) -> None:
+        """These runs have changed."""
+        self.runs.extend(runs)
+
+    def watch(self, run: int) -> Event:
+        """An event that nobody sets."""
+        del run
+        return Event()
+
+    def unwatch(self, run: int, event: Event) -> None:
+        """No longer wait."""
+
+
+def database(folder: Path) -> Engine:
+    """An empty database of the newest schema."""
+    engine = connect(f"sqlite:///{folder / 'resit.db'}")
+
+    def prepare(connection: Any, _: object) -> None:
+        # What a test has written need not outlive the machine.
+        connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(engine, "connect", prepare)
+    upgrade(engine)
+    return engine
+
+
+def empty(engine: Engine) -> None:
+    """Forget everything that a database holds: cheaper than another one, whose statements would be compiled anew."""
+    with transaction(engine, write=True) as connection:
+        for table in reversed(tables.metadata.sorted_tables):
+            connection.execute(delete(table))
+        connection.execute(text("DELETE FROM sqlite_sequence"))
+
+
+class World:
+    """See the module."""
+
+    def __init__(self, folder: Path, engine: Engine) -> None:
+        self.folder, self.engine = folder, engine
+        self.clock, self.ids, self.signals = FakeClock(), FakeIds(), StillSignals()
+        self.signer = KeySigner(b"k" * 32)
+        self.store, self.reads = SqlStore(self.engine), SqlReads(self.engine)
+        self.runs = Runs(self.store, self.clock, self.ids)
+        self.access = Access(self.store, self.clock, self.ids)
+        self.catalog = Catalog(self.store, self.clock, self.ids, self.signer, ["pytest", "playwright"])
+        self.work = Work(self.store, self.clock, self.signer)
+        self.ingest = Ingest(self.store, self.clock, max_log=10_000)
+        self.planner = Planner(self.store, self.clock)
+        self.recovery = Recovery(self.store, self.clock)
+
+    def services(self, **settings: Any) -> Services:
+        """What an application is made of."""
+        return Services(
+            settings=Settings(data=self.folder, **settings),
+            access=self.access,
+            catalog=self.catalog,
+            runs=self.runs,
+            work=self.work,
+            reads=self.reads,
+            store=self.store,
+            artifacts=FolderArtifacts(self.folder / "artifacts"),
+            ids=self.ids,
+            signals=lambda: cast("Signals", self.signals),
+            url="http://resit.test",
+        )
+
+    # ------------------------------------------------------------ what there is
+
+    def project(self, slug: str = "shop", **members: Any) -> Project:
+        """A project whose source is this folder."""
+        values: dict[str, Any] = {"slug": slug, "source": str(self.folder), "executor": "pytest", **members}
+        return self.catalog.add_project(ADMIN, **values)
+
+    def environment(self, project: str = "shop", slug: str = "staging", **members: Any) -> Environment:
+        """An environment of a project."""
+        values: dict[str, Any] = {"variables": {}, "secrets": {}, **members}
+        return self.catalog.add_environment(ADMIN, project, slug=slug, **values)
+
+    def run(self, id: int) -> Run:
+        """A run as it stands."""
+        with self.store.read() as tx:
+            found = tx.runs.get(id)
+        if found is None:
+            raise LookupError(id)
+        return found
+
+    # ------------------------------------------------------------ what happens
+
+    def trigger(self, project: str = "shop", **request: Any) -> Run:
+        """A run, requested."""
+        return self.runs.trigger(ADMIN, project, Request(**request))[0]
+
+    def settle(self) -> list[Outgoing]:
+        """Do what the outbox says as far as no broker is needed, and give back what it held."""
+        found: list[Outgoing] = []
+        while True:
+            with self.store.write() as tx:
+                messages = tx.outbox.pending(1000)
+                tx.outbox.sent([message.id for message in messages])
+            if not messages:
+                return found
+            found.extend(messages)
+            for message in messages:
+                if message.kind == "expand":
+                    self.planner.expand(message.run_id)
+
+    def report(self, *reports: Mapping[str, Any]) -> list[str]:
+        """Reports of workers; gives back why some were dropped."""
+        return self.ingest.take([json.dumps(report).encode() for report in reports])[1]
+
+    def plan(self, run: Run, tests: Sequence[PlannedTest], claim: str = "planner", **facts: Any) -> Run:
+        """A worker lists the suite."""
+        self.settle()
+        said = {"run": run.id, "claim": claim}
+        found = asdict(PlanFacts(**{"framework": "pytest 9", **facts}))
+        self.report(
+            {**said, "what": "plan.started"},
+            {**said, "what": "plan.tests", "number": 0, "tests": [wire.test_to_wire(test) for test in tests]},
+            {**said, "what": "plan.ended", "parts": 1, "facts": found, "commit": "c0ffee"},
+        )
+        return self.run(run.id)
+
+    def planned(self, *tests: str, **request: Any) -> Run:
+        """A run of tests that has its plan, in one batch."""
+        return self.plan(self.trigger(**request), [factories.planned(test) for test in tests])
+
+    def carry_out(self, run: Run, said: Mapping[str, Sequence[TestEvent]] | None = None, **ended: Any) -> Run:
+        """A worker runs every open batch; tests that ``said`` does not name pass."""
+        self.settle()
+        with self.store.read() as tx:
+            batches = {
+                state.number: tx.ledger.tests_of_batch(run.id, state.number) for state in tx.batches.open(run.id)
+            }
+        for number, tests in batches.items():
+            voice = self.voice(run, number, claim=f"{run.id}/{number}")
+            events = [e for test in tests for e in (said or {}).get(test.id, [factories.result(test.id)])]
+            self.report(
+                {**voice, "what": "batch.started"},
+                {**voice, "what": "batch.events", "events": [wire.to_wire(event) for event in events]},
+                {**voice, "what": "batch.ended", **ended},
+            )
+        self.settle()
+        return self.run(run.id)
+
+    def voice(self, run: Run, batch: int = 1, claim: str = "claim", worker: str = "w1") -> dict[str, Any]:
+        """The members that every report about a batch has."""
+        return {"run": run.id, "claim": claim, "batch": batch, "worker": worker, "shard": 1}
+
+    # ------------------------------------------------------------ what can be seen
+
+    def outcomes(self, run: Run) -> dict[str, str | None]:
+        """How each test of a run stands."""
+        return {test: outcome for test, (outcome, _) in self.reads.outcomes([run.id])[0].items()}
+
+    def dump(self, run: Run) -> str:
+        """Everything that any read tells of a run, to compare byte for byte. Its lineage and test cases are no part."""
+        reads, id = self.reads, run.id
+        rows = reads.ledger(id, LedgerFilter(), ALL).items
+        parts = [
+            reads.run(id),
+            reads.run_seq(id),
+            [view for view in reads.runs(RunFilter(), ALL).items if view.run.id == id],
+            rows,
+            reads.results(id, [item.row.ordinal for item in rows][:30_000]),
+            reads.outcomes([id]),
+            reads.artifacts(id, "", ALL).items,
+            [(part, reads.log(id, part.shard, 0, ALL)) for part in reads.logs(id)],
+        ]
+        return "\n".join(repr(part) for part in parts)

@@ -1,0 +1,166 @@
+"""When things die: nothing stays running for ever, nothing is lost in silence."""
+
+import pytest
+
+from resit.domain.attempt import LEASE_SECONDS, AttemptState
+from resit.domain.run import Run
+from resit.domain.status import RunStatus, Verdict
+from resit.ports import Job
+from resit.services.recovery import Held, Recovery
+from resit.testing.factories import planned
+from resit.testing.world import World
+
+NOTHING = Held(frozenset(), frozenset())
+
+
+def running(world: World) -> Run:
+    world.project(shards=2, time_limit=3600)
+    run = world.plan(world.trigger(), [planned("a::1"), planned("b::1")])
+    world.settle()
+    return run
+
+
+def everything(run: Run) -> Held:
+    return Held(frozenset({Job("shard", run.id, 1)}), frozenset({1, 2}))
+
+
+def start(world: World, run: Run, claim: str, batch: int = 1) -> None:
+    world.report({**world.voice(run, batch, claim, worker=f"worker {claim}"), "what": "batch.started"})
+
+
+def kinds(world: World) -> list[tuple[str, int]]:
+    return sorted((message.kind, message.number) for message in world.settle())
+
+
+def test_what_the_broker_holds_needs_no_repair(world: World) -> None:
+    run = running(world)
+    before = world.dump(run)
+    assert not world.recovery.repair(run.id, everything(run))
+    assert world.dump(run) == before
+    assert kinds(world) == []
+
+
+def test_a_broker_whose_store_is_gone_is_filled_anew(world: World) -> None:
+    run = running(world)
+    assert world.recovery.repair(run.id, NOTHING)
+    assert set(kinds(world)) == {("batch", 1), ("batch", 2), ("consumer", 2), ("shard", 1)}
+    assert world.carry_out(run).verdict is Verdict.PASSED
+
+
+def test_a_batch_under_way_is_left_alone(world: World) -> None:
+    run = running(world)
+    start(world, run, "x")
+    start(world, run, "y", 2)
+    world.clock.turn(LEASE_SECONDS)
+    assert not world.recovery.repair(run.id, NOTHING)
+
+
+def test_a_worker_that_is_heard_of_keeps_its_batch_for_as_long_as_it_takes(world: World) -> None:
+    run = running(world)
+    start(world, run, "x")
+    for _ in range(100):
+        world.clock.turn(9)
+        world.work.alive({"worker": "w", "pool": "default", "slots": 1, "runs": [run.id], "claims": ["x"]})
+        assert not world.recovery.repair(run.id, everything(run))
+
+
+def test_a_silent_worker_loses_its_batch_and_a_second_one_makes_the_tests_lost(world: World) -> None:
+    run = running(world)
+    start(world, run, "x")
+    world.clock.turn(LEASE_SECONDS + 1)
+    assert [found.id for found in world.recovery.look().quiet] == [run.id]
+    assert world.recovery.repair(run.id, everything(run))
+    assert world.outcomes(run) == {"a::1": None, "b::1": None}
+    start(world, run, "y")
+    start(world, run, "z", 2)
+    world.report({**world.voice(run, 2, "z"), "what": "batch.events", "events": [passed("b::1")]})
+    world.report({**world.voice(run, 2, "z"), "what": "batch.ended"})
+    world.clock.turn(LEASE_SECONDS + 1)
+    assert world.recovery.repair(run.id, NOTHING)
+    run = world.run(run.id)
+    assert (run.status, run.verdict) == (RunStatus.FINISHED, Verdict.FAILED)
+    assert world.outcomes(run) == {"a::1": "lost", "b::1": "passed"}
+
+
+def passed(test: str) -> dict[str, object]:
+    return {"kind": "result", "test": test, "status": "passed"}
+
+
+def test_a_batch_that_two_workers_died_of_is_given_to_no_third_one(world: World) -> None:
+    run = running(world)
+    start(world, run, "x")
+    assert world.work.batch(run.id, 1)
+    start(world, run, "y")
+    assert not world.work.batch(run.id, 1)
+
+
+def test_a_lost_attempt_that_speaks_again_before_anybody_took_over_goes_on(world: World) -> None:
+    run = running(world)
+    start(world, run, "x")
+    world.clock.turn(LEASE_SECONDS + 1)
+    world.recovery.repair(run.id, everything(run))
+    world.report({**world.voice(run, 1, "x"), "what": "batch.events", "events": [passed("a::1")]})
+    assert world.outcomes(run)["a::1"] == "passed"
+    with world.store.read() as tx:
+        assert tx.batches.losses(run.id, 1) == 0
+
+
+def test_a_batch_that_was_given_back_is_handed_out_without_a_loss(world: World) -> None:
+    run = running(world)
+    for claim in ("x", "y", "z"):
+        start(world, run, claim)
+        world.report({**world.voice(run, 1, claim), "what": "batch.returned"})
+        assert world.recovery.repair(run.id, NOTHING)
+        assert ("batch", 1) in kinds(world)
+    assert world.carry_out(run).verdict is Verdict.PASSED
+
+
+def test_silence_before_this_control_plane_began_to_listen_proves_nothing(world: World) -> None:
+    run = running(world)
+    start(world, run, "x")
+    start(world, run, "y", 2)
+    world.clock.turn(3000)
+    fresh = Recovery(world.store, world.clock)
+    assert not fresh.repair(run.id, NOTHING)
+    world.clock.turn(LEASE_SECONDS + 1)
+    assert fresh.repair(run.id, NOTHING)
+
+
+@pytest.mark.parametrize("stage", ["admitted", "planning", "running"])
+def test_a_run_past_its_time_limit_ends_and_says_so(world: World, stage: str) -> None:
+    world.project(time_limit=60)
+    run = world.trigger()
+    if stage == "planning":
+        world.report({"run": run.id, "claim": "p", "what": "plan.started"})
+    if stage == "running":
+        world.plan(run, [planned("a"), planned("b")])
+        world.report({**world.voice(run), "what": "batch.events", "events": [passed("a")]})
+    world.clock.turn(59)
+    assert world.recovery.look().ended == []
+    world.clock.turn(2)
+    assert world.recovery.look().ended == [run.id]
+    run = world.run(run.id)
+    assert run.status is RunStatus.FINISHED
+    assert run.verdict is not Verdict.PASSED
+    assert run.error
+    assert run.error.code == "time_limit"
+    assert "60 s" in run.error.message
+    assert all(world.outcomes(run).values())
+    assert world.recovery.look().busy is False
+    before = world.dump(run)
+    assert not world.recovery.repair(run.id, NOTHING)
+    assert world.dump(run) == before
+
+
+def test_nothing_of_a_run_that_is_over_stays_running(world: World) -> None:
+    run = running(world)
+    start(world, run, "x")
+    world.recovery.repair(run.id, NOTHING)
+    world.clock.turn(10_000)
+    world.recovery.look()
+    with world.store.read() as tx:
+        found = tx.batches.attempt("x")
+        assert found
+        assert found.state is AttemptState.ENDED
+        assert tx.batches.silent(world.clock.now()) == []
+        assert tx.batches.open(run.id) == []
