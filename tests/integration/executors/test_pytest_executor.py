@@ -546,6 +546,19 @@ def test_death_before_the_first_test(tmp_path: Path) -> None:
     assert "bye" in failure.stack
 
 
+def test_an_internal_error_is_named_in_the_first_line(tmp_path: Path) -> None:
+    # As where a plugin is missing: its hooks in conftest.py are unknown.
+    files = {"conftest.py": "def pytest_nobody_knows(config): pass\n", "test_a.py": "def test_1(): pass\n"}
+    where = suite(tmp_path, files)
+    with pytest.raises(CollectionFailed) as caught:
+        listing(where)
+    first = str(caught.value).splitlines()[0]
+    assert first.startswith("pytest could not list the tests (exit code 3). ")
+    assert "PluginValidationError: unknown hook 'pytest_nobody_knows'" in first
+    with pytest.raises(ExecutorError, match=r"^pytest failed \(exit code 3\): .*unknown hook 'pytest_nobody_knows'"):
+        run(where, ["test_a.py::test_1"])
+
+
 def test_a_broken_file_stops_the_batch_unless_the_suite_goes_on(tmp_path: Path) -> None:
     files = {
         "tests/test_a.py": "def test_1(): pass\n",

@@ -133,6 +133,13 @@ class Ending:
         except Exception:
             self._spool.trouble()
 
+    def pytest_internalerror(self, excinfo):
+        """Remember the error in one line; its traceback is printed all the same."""
+        try:
+            self._stopped_by = self._stopped_by or excinfo.exconly(tryshort=True)
+        except Exception:
+            self._spool.trouble()
+
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session, exitstatus):
         """After everybody else's: plugins change the exit status in theirs."""
