@@ -17,12 +17,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 from rich.text import Text
@@ -38,6 +37,8 @@ START_SECONDS = 30
 RUN_SECONDS = 300
 STYLES = {"passed": "green", "failed": "red", "errored": "magenta", "flaky": "yellow", "skipped": "bright_black"}
 Json = Mapping[str, Any]
+OURS: list[int] = []
+"""The process id of our server, as soon as there is one."""
 
 
 class Unexpected(Exception):
@@ -95,28 +96,40 @@ def _no_node() -> str:
 # The command line
 
 
-def resit(*words: str) -> subprocess.CompletedProcess[str]:
-    """A command of Resit against the demo's server."""
+def started(*words: str) -> subprocess.Popen[str]:
+    """A command of Resit, in the background, against the demo's server."""
     command = [str(RESIT), *words, "--data", str(DATA)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=RUN_SECONDS)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
 
 
-def asked(*words: str, codes: Sequence[int] = (0,)) -> Json:
+def printed(process: subprocess.Popen[str], codes: Sequence[int] = (0,)) -> str:
+    """What a command printed; raises :class:`Unexpected` for another exit code than ``codes``."""
+    out, err = process.communicate(timeout=RUN_SECONDS)
+    if process.returncode not in codes:
+        words = [word for word in cast("list[str]", process.args)[1:] if word not in ("--json", "--data", str(DATA))]
+        raise Unexpected(f"`resit {shlex.join(words)}` ended with {process.returncode}: {err.strip()}")
+    return out
+
+
+def asked(*words: str) -> Json:
     """The JSON that a command prints."""
-    done = resit(*words, "--json")
-    if done.returncode not in codes:
-        raise Unexpected(f"`resit {shlex.join(words)}` ended with {done.returncode}: {done.stderr.strip()}")
-    return json.loads(done.stdout)
+    return json.loads(printed(started(*words, "--json")))
 
 
 def carried_out(commands: Sequence[Sequence[str]], what: str) -> list[Json]:
     """Request a run with each command, then follow all to their ends; a red run is no fault of the command."""
-    requested = []
+    requested: list[str] = []
     for words in commands:
         command_line(words)
         requested.append(str(asked(*words)["id"]))
-    with busy(what), ThreadPoolExecutor(len(requested)) as pool:
-        return list(pool.map(lambda run: asked("watch", run, codes=(0, 1, 2)), requested))
+    watching = [started("watch", run, "--json") for run in requested]
+    try:
+        with busy(what):
+            return [json.loads(printed(process, codes=(0, 1, 2))) for process in watching]
+    finally:
+        for process in watching:
+            process.kill()
 
 
 # The server
@@ -143,6 +156,7 @@ def start() -> Server:
     with LOG.open("wb") as log:
         command = [str(RESIT), "serve", "--data", str(DATA), "--port", str(port), "--slots", "2"]
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+    OURS.append(process.pid)
     PID.write_text(f"{process.pid}\n")
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None:
@@ -151,14 +165,13 @@ def start() -> Server:
             with urllib.request.urlopen(f"{url}/healthz", timeout=5):  # noqa: S310 - our own address
                 return Server(process, url)
         time.sleep(0.05)
-    end(process.pid)
     raise Unexpected(
         f"the server did not start; the end of its log ({LOG}):\n{LOG.read_text(errors='replace')[-2000:]}"
     )
 
 
-def end_server() -> None:
-    """End the server of a demo that still runs in this checkout, and nothing else."""
+def end_earlier() -> None:
+    """End the server of an earlier demo that still runs in this checkout, and nothing else."""
     with suppress(OSError, ValueError):
         pid = int(PID.read_text())
         command = Path(f"/proc/{pid}/cmdline")
@@ -255,7 +268,7 @@ def expect(run: Json, counts: Mapping[str, int], verdict: str = "failed") -> Non
     if run["verdict"] == verdict and got == dict(counts):
         return
     told = "; ".join(problem["message"] for problem in run["problems"]) or run["summary"]
-    logs = resit("logs", str(run["id"])).stdout.strip()[-3000:]
+    logs = printed(started("logs", str(run["id"]))).strip()[-3000:]
     raise Unexpected(
         f"run {run['id']} of {run['project']} came out as {run['verdict']} {got}, not {verdict} {dict(counts)}: {told}"
         f"\n\nThe end of its log:\n{logs}"
@@ -279,7 +292,10 @@ def tell(server: Server, chosen: Sequence[Suite]) -> None:
         command_line(suite.add())
         asked(*suite.add())
 
-    title("2. They run at the same time, on the two slots of the server's own worker.")
+    if len(chosen) > 1:
+        title("2. They run at the same time, on the two slots of the server's own worker.")
+    else:
+        title("2. It runs on the server's own worker.")
     commands = [["run", suite.slug] for suite in chosen]
     runs = carried_out(commands, "Setup installs what the suites need, then their tests run")
     before: list[Json] = []
@@ -320,14 +336,15 @@ def goodbye(server: Server) -> None:
 
 
 def main() -> int:
-    """Tell the story; returns the exit code."""
+    """Tell the story; returns the exit code: 0 when it was told to its end."""
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     began = time.monotonic()
     stay = os.environ.get("DEMO_EXIT", "") in ("", "0")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
-    end_server()
+    end_earlier()
     shutil.rmtree(DEMO, ignore_errors=True)
+    over = False
     try:
         say("Resit runs your tests, accounts for every one, and runs again what you choose.", "bold")
         say()
@@ -337,23 +354,27 @@ def main() -> int:
         tell(server, chosen)
         goodbye(server)
         say()
+        over = True
         if not stay:
             say(f"DEMO_EXIT is set, so the server stops now. The demo took {time.monotonic() - began:.0f} s.")
             return 0
         say(f"The demo took {time.monotonic() - began:.0f} s. Ctrl-C stops the server.", "bold")
         code = server.process.wait()
-        raise Unexpected(f"the server was ended by somebody else (exit code {code}); its log: {LOG}")
+        raise Unexpected(f"the server was ended by another demo, or by hand (exit code {code})")
     except KeyboardInterrupt:
         say("\nStopping the server.")
-        return 0
+        return 0 if over else 130
     except (Unexpected, OSError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
         sys.stderr.write(f"\ndemo: {error if isinstance(error, Unexpected) else repr(error)}\n")
         return 1
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        end_server()
-        PID.unlink(missing_ok=True)
+        for pid in OURS:
+            end(pid)
+            with suppress(OSError, ValueError):
+                if int(PID.read_text()) == pid:
+                    PID.unlink()
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> None:
