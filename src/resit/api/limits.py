@@ -22,18 +22,18 @@ class BodyLimit:
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > self._limit:
-            await _read_off(receive)
+            await _read_off(receive, True)
             await _refuse(send, self._limit)
             return
         size = 0
-        over = False
+        over = more = False
 
         async def counted() -> Message:
-            nonlocal size, over
+            nonlocal size, over, more
             message = await receive()
             size += len(message.get("body", b""))
             if size > self._limit:
-                over = True
+                over, more = True, message.get("more_body", False)
                 return {"type": "http.disconnect"}
             return message
 
@@ -43,7 +43,7 @@ class BodyLimit:
             nonlocal started
             if over and not started:
                 started = True
-                await _read_off(receive)
+                await _read_off(receive, more)
                 await _refuse(send, self._limit)
             elif not over:
                 started = True
@@ -55,20 +55,19 @@ class BodyLimit:
             if not over:
                 raise
         if over and not started:
-            await _read_off(receive)
+            await _read_off(receive, more)
             await _refuse(send, self._limit)
 
 
-async def _read_off(receive: Receive) -> None:
+async def _read_off(receive: Receive, more: bool) -> None:
     """Read what is still to come and forget it, within limits: a client that is still sending hears no answer."""
     size = 0
     try:
         async with asyncio.timeout(READ_OFF_SECONDS):
-            while size < READ_OFF_BYTES:
+            while more and size < READ_OFF_BYTES:
                 message = await receive()
                 size += len(message.get("body", b""))
-                if message["type"] != "http.request" or not message.get("more_body", False):
-                    return
+                more = message["type"] == "http.request" and message.get("more_body", False)
     except TimeoutError:
         return
 

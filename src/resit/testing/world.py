@@ -1,4 +1,4 @@
-"""The whole core over a SQLite database in a folder, without broker and worker: time is turned and workers speak by hand.
+"""The whole core over a SQLite database, without broker and worker: time is turned and workers speak by hand.
 
 ``World`` plays the parts that a test is not about: :meth:`World.plan` is a worker that lists a suite,
 :meth:`World.carry_out` one that runs all batches, :meth:`World.settle` the dispatch of the outbox.
@@ -169,7 +169,8 @@ class World:
         """A worker lists the suite."""
         self.settle()
         said = {"run": run.id, "claim": claim}
-        found = asdict(PlanFacts(**{"framework": "pytest 9", **facts}))
+        words: dict[str, Any] = {"framework": "pytest 9", **facts}
+        found = asdict(PlanFacts(**words))
         self.report(
             {**said, "what": "plan.started"},
             {**said, "what": "plan.tests", "number": 0, "tests": [wire.test_to_wire(test) for test in tests]},

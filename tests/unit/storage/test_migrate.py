@@ -70,9 +70,14 @@ def test_a_database_that_does_not_answer_is_unavailable(tmp_path: Path) -> None:
 def test_an_exception_rolls_everything_back(tmp_path: Path) -> None:
     engine = connect(f"sqlite:///{tmp_path}/resit.db")
     migrate.upgrade(engine)
-    with pytest.raises(LookupError), transaction(engine, write=True) as connection:
-        connection.execute(text("INSERT INTO workers (name) VALUES ('w')"))
-        raise LookupError
+
+    def half() -> None:
+        with transaction(engine, write=True) as connection:
+            connection.execute(text("INSERT INTO workers (name) VALUES ('w')"))
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        half()
     with transaction(engine, write=False) as connection:
         assert connection.execute(text("SELECT count(*) FROM workers")).scalar() == 0
     engine.dispose()
