@@ -15,6 +15,7 @@ def resit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Resit]:
     try:
         server.start()
         yield server
+        assert "Traceback" not in server.log(), server.log()
     finally:
         server.close()
 

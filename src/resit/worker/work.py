@@ -254,21 +254,22 @@ class ShardWork(RunWork):
             if delivery is None:
                 return
             number, tests = await self._tests(delivery)
+            key = (self.run, number)  # other runs of this worker have batches of the same number
             if number in self._running:
                 # It came back while it runs here: the broker was away for longer than a lease.
-                self.held.deliveries[number] = delivery
+                self.held.deliveries[key] = delivery
                 continue
             if not tests:
                 await self._settle(delivery)
                 continue
-            self.held.deliveries[number] = delivery
+            self.held.deliveries[key] = delivery
             self._running.add(number)
             try:
                 await self._batch(session, lane, shard, Batch(number, tests), upload)
             finally:
                 # Not held any more, whatever happened: a lease that nobody renews is how a failure gets noticed.
                 self._running.discard(number)
-                delivery = self.held.deliveries.pop(number)
+                delivery = self.held.deliveries.pop(key)
             await self._settle(delivery)
 
     async def _settle(self, delivery: Delivery) -> None:

@@ -38,13 +38,15 @@ async def _stream(use: Services, run: int, since: int) -> AsyncIterator[str]:
     signals = use.signals()
     event = signals.watch(run)
     quiet = 0.0
+    told = False
     try:
         while not signals.closing:
             seq = await asyncio.to_thread(use.reads.run_seq, run)
             if seq is None:
                 return
-            if seq > since:
-                quiet = 0.0
+            if seq > since or not told:
+                # Who comes back for no more than the end, or with another run's number, hears how things stand.
+                quiet, told = 0.0, True
                 pieces, open_ = await asyncio.to_thread(_changes, use, run, since, seq)
                 for piece in pieces:
                     yield piece
