@@ -13,20 +13,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from resit.domain.events import Event
+from resit.domain.events import Attachment, DidNotRun, Event, Failure, Log, NotFound, TestEvent, TestResult, TestStarted
 from resit.domain.plan import PlannedTest
+from resit.domain.status import ResultStatus
 
 __all__ = [
+    "Attachment",
     "Batch",
     "BatchEnd",
     "CollectionFailed",
+    "DidNotRun",
+    "Event",
     "Executor",
     "ExecutorError",
+    "Failure",
     "Listing",
+    "Log",
     "NotASuite",
+    "NotFound",
+    "PlannedTest",
+    "ResultStatus",
     "Session",
     "Sink",
     "Suite",
+    "TestEvent",
+    "TestResult",
+    "TestStarted",
 ]
 
 Sink = Callable[[Event], None]

@@ -34,7 +34,7 @@ def create(
 ) -> int:
     """Make a token and print its secret, alone and this once.
 
-    Example: resit token create --project shop --scope runs:write --expires 30d
+    Example: resit token create --project shop --scope runs:read runs:write results:read --expires 30d
     """
     if (project is None) != all_projects:
         raise CommandError("a token is for one project or for all", "say --project SLUG, or --all-projects")

@@ -64,6 +64,19 @@ def check_text(text: str, field: str, most: int = MAX_TEXT) -> str:
     return text
 
 
+def split_login(source: str) -> tuple[str, str]:
+    """A source without its credentials, and the whole when it had some (else empty).
+
+    Only ``scheme://`` addresses can hold a password; the user of ``git@host:path`` or ``ssh://git@host`` is no secret.
+    """
+    scheme, found, rest = source.partition("://")
+    host, slash, path = rest.partition("/")
+    login, at, name = host.rpartition("@")
+    if not found or not at or (scheme.lower() == "ssh" and ":" not in login):
+        return source, ""
+    return f"{scheme}://{name}{slash}{path}", source
+
+
 def check_slug(slug: str, *, field: str = "slug") -> str:
     """The slug, or :class:`InvalidInput`."""
     if not _SLUG.fullmatch(slug):

@@ -6,12 +6,22 @@ from urllib.parse import urlsplit
 
 from resit.domain.access import Principal, Scope
 from resit.domain.errors import AlreadyExists, InvalidInput, NotFound
-from resit.domain.project import DEFAULT_ENVIRONMENT, Environment, Project, check_slug, check_text, check_variables
+from resit.domain.project import (
+    DEFAULT_ENVIRONMENT,
+    Environment,
+    Project,
+    check_slug,
+    check_text,
+    check_variables,
+    split_login,
+)
 from resit.domain.selection import Filters
 from resit.ports import Clock, Ids, Signer, Store, Transaction
 
 MAX_SHARDS = 256
 MAX_GLOBS = 100
+_LOGIN = "source"
+"""The name under which a source with its credentials is sealed."""
 
 
 def find_project(tx: Transaction, principal: Principal, slug: str) -> Project:
@@ -20,6 +30,11 @@ def find_project(tx: Transaction, principal: Principal, slug: str) -> Project:
     if project is None or not principal.reaches(project.id):
         raise NotFound(f"no project {slug[:80]!r}", field="project")
     return project
+
+
+def whole_source(tx: Transaction, signer: Signer, project: Project) -> str:
+    """A project's source as it was given, its credentials included: for the worker that checks it out, nobody else."""
+    return signer.unseal(tx.projects.sealed_source(project.id)).get(_LOGIN, project.source)
 
 
 def check_source(source: str) -> str:
@@ -100,6 +115,8 @@ class Catalog:
         if not 1 <= time_limit <= 7 * 86400:
             raise InvalidInput("time_limit: 1 second to 7 days", field="time_limit")
         check_source(source)
+        source, with_login = split_login(source)
+        sealed = self._signer.seal({_LOGIN: with_login}) if with_login else ""
         now = self._clock.now()
         with self._store.write() as tx:
             if tx.projects.by_slug(slug):
@@ -119,7 +136,8 @@ class Catalog:
                     shards=shards,
                     time_limit=time_limit,
                     created_at=now,
-                )
+                ),
+                sealed,
             )
             default = Environment(
                 id=0, uuid=self._ids.uuid(), project_id=project.id, slug=DEFAULT_ENVIRONMENT, created_at=now

@@ -9,6 +9,7 @@ from resit.domain.errors import NotFound, Unauthenticated
 from resit.domain.project import Environment, Project
 from resit.domain.run import Run
 from resit.ports import ArtifactRow, Clock, Signer, Store
+from resit.services.catalog import whole_source
 
 UPLOAD_SECONDS = 24 * 3600.0
 """How long a worker may hand in artifacts of a run after it asked for its work."""
@@ -34,9 +35,10 @@ class Work:
             if project is None or environment is None:
                 raise NotFound("the run's project or environment is gone")
             secrets = self._signer.unseal(tx.projects.sealed(environment.id))
+            source = whole_source(tx, self._signer, project)
         return {
             "open": True,
-            "source": _source(project, run),
+            "source": _source(project, source, run),
             "executor": project.executor,
             "config": project.config,
             "variables": _variables(environment, secrets, run),
@@ -95,9 +97,9 @@ class Work:
         return [id for id, run in found.items() if run is None or not run.status.open]
 
 
-def _source(project: Project, run: Run) -> dict[str, str]:
+def _source(project: Project, source: str, run: Run) -> dict[str, str]:
     return {
-        "url": project.source,
+        "url": source,
         "branch": run.branch,
         "commit": run.commit,
         "workdir": project.workdir,

@@ -17,11 +17,14 @@ class Projects:
     def __init__(self, connection: Connection) -> None:
         self._db = connection
 
-    def add(self, project: Project) -> Project:
-        found = self._db.execute(
-            insert(tables.projects).values(rows.project_values(project)).returning(tables.projects.c.id)
-        )
+    def add(self, project: Project, sealed: str = "") -> Project:
+        values = {**rows.project_values(project), "sealed_source": sealed}
+        found = self._db.execute(insert(tables.projects).values(values).returning(tables.projects.c.id))
         return replace(project, id=found.scalar_one())
+
+    def sealed_source(self, id: int) -> str:
+        table = tables.projects
+        return self._db.execute(select(table.c.sealed_source).where(table.c.id == id)).scalar() or ""
 
     def get(self, id: int) -> Project | None:
         row = self._db.execute(select(tables.projects).where(tables.projects.c.id == id)).mappings().first()

@@ -1,8 +1,9 @@
 """Store of plans and ledgers. Statements are in bulk: a run of 20,000 tests is a few statements, not 20,000."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from resit.domain import wire
@@ -65,18 +66,22 @@ class Ledger:
         return [convert.ledger_row(row) for row in self._db.execute(query).mappings()]
 
     def of_tests(self, run_id: int, tests: Collection[str]) -> Sequence[Row]:
-        found: list[Row] = []
-        for some in _slices(tests):
-            query = select(_L).where(_L.c.run_id == run_id, _L.c.test.in_(some))
-            found.extend(convert.ledger_row(row) for row in self._db.execute(query).mappings())
-        return found
+        # With an IN list SQLite's planner, which has no statistics, reads all rows of the run: 6 ms of 20,000 a report.
+        names = func.json_each(convert.dumps(list(tests))).table_valued("value")
+        query = select(_L).select_from(names.join(_L, (_L.c.run_id == run_id) & (_L.c.test == names.c.value)))
+        return [convert.ledger_row(row) for row in self._db.execute(query).mappings()]
+
+    def _of_batch(self, run_id: int, batch: int) -> Select[Any]:
+        # By way of the index: see of_tests.
+        ordinals = select(_L.c.ordinal).where(_L.c.run_id == run_id, _L.c.batch == batch)
+        return select(_L).where(_L.c.run_id == run_id, _L.c.ordinal.in_(ordinals)).order_by(_L.c.ordinal)
 
     def open_of_batch(self, run_id: int, batch: int) -> Sequence[Row]:
-        query = select(_L).where(_L.c.run_id == run_id, _L.c.batch == batch, _L.c.outcome.is_(None))
-        return [convert.ledger_row(row) for row in self._db.execute(query.order_by(_L.c.ordinal)).mappings()]
+        query = self._of_batch(run_id, batch).where(_L.c.outcome.is_(None))
+        return [convert.ledger_row(row) for row in self._db.execute(query).mappings()]
 
     def tests_of_batch(self, run_id: int, batch: int, open_only: bool = False) -> Sequence[PlannedTest]:
-        query = select(_L).where(_L.c.run_id == run_id, _L.c.batch == batch).order_by(_L.c.ordinal)
+        query = self._of_batch(run_id, batch)
         if open_only:
             query = query.where(_L.c.outcome.is_(None))
         return [convert.test(row) for row in self._db.execute(query).mappings()]

@@ -51,6 +51,7 @@ projects = Table(
     Column("slug", Text, nullable=False, unique=True),
     _text("name"),
     _text("source"),
+    _text("sealed_source"),
     _text("executor"),
     _text("branch"),
     _text("workdir"),

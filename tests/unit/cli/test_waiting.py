@@ -67,6 +67,14 @@ def test_a_red_run_is_told_and_ends_with_1(resit, failing):
     assert "\x1b" not in done.out
 
 
+def test_a_token_that_may_not_see_the_tests_still_ends_by_the_verdict(resit, failing, server):
+    problem = {"detail": "this token has no scope results:read", "code": "forbidden"}
+    server.on("GET /runs/12/tests", problem, status=403)
+    done = resit("run", "shop", "--wait")
+    assert done.code == Exit.RED
+    assert "The tests are not named: this token has no scope results:read" in done.out
+
+
 def test_json_is_the_closed_run_alone(resit, failing):
     done = resit("rerun", "3", "--wait", "--json")
     assert done.code == Exit.RED

@@ -8,7 +8,7 @@ from resit.domain import ids
 from resit.domain.access import PROJECT_SCOPES, Principal, Scope, Token, parse_scopes
 from resit.domain.attempt import LEASE_SECONDS, AttemptState, lapsed
 from resit.domain.errors import Forbidden, InvalidInput
-from resit.domain.project import MAX_VALUE, MAX_VARIABLES, check_slug, check_text, check_variables
+from resit.domain.project import MAX_VALUE, MAX_VARIABLES, check_slug, check_text, check_variables, split_login
 from resit.domain.run import Problem
 from resit.testing.factories import NOW, attempt, run, uuid_of
 
@@ -121,3 +121,20 @@ def test_a_run_says_its_first_problem_and_how_long_it_took() -> None:
     assert run().error is None
     assert run(started_at=1.0, finished_at=4.0).duration == 3.0
     assert run(started_at=1.0).duration is None
+
+
+@pytest.mark.parametrize(
+    ("source", "public", "sealed"),
+    [
+        ("https://me:pw@host/x.git", "https://host/x.git", True),
+        ("https://token@host/x.git", "https://host/x.git", True),
+        ("https://host/x@y.git", "https://host/x@y.git", False),
+        ("ssh://git@host/x.git", "ssh://git@host/x.git", False),
+        ("ssh://git:pw@host/x.git", "ssh://host/x.git", True),
+        ("git@host:x.git", "git@host:x.git", False),
+        ("/a/folder", "/a/folder", False),
+        ("file:///a/b", "file:///a/b", False),
+    ],
+)
+def test_credentials_of_a_source_are_kept_apart(source: str, public: str, sealed: bool) -> None:
+    assert split_login(source) == (public, source if sealed else "")

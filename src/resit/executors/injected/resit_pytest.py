@@ -509,7 +509,7 @@ def _main():
     rest = [entry for entry in sys.path if os.path.realpath(entry) != here]
     sys.path[:] = [programs, *rest, here]
     sys.argv[0] = os.path.join(programs, "pytest")  # noqa: PTH118
-    return pytest.console_main()
+    return int(pytest.main())
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("slug", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), server_default="", nullable=False),
         sa.Column("source", sa.Text(), server_default="", nullable=False),
+        sa.Column("sealed_source", sa.Text(), server_default="", nullable=False),
         sa.Column("executor", sa.Text(), server_default="", nullable=False),
         sa.Column("branch", sa.Text(), server_default="", nullable=False),
         sa.Column("workdir", sa.Text(), server_default="", nullable=False),
