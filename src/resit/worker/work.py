@@ -135,11 +135,15 @@ class RunWork:
         elif self._task is not None:
             self._task.cancel()
 
-    async def clean(self) -> None:
-        """Give back what the work held on this machine."""
-        await self.reporter.close()
+    async def release(self) -> None:
+        """Let others have the workspace; before a report that lets them begin, lest they make and set up another."""
         if self._workspace is not None:
             await asyncio.to_thread(self.tools.workspaces.release, self._workspace)
+
+    async def clean(self) -> None:
+        """Give back what the work held on this machine."""
+        await self.release()
+        await self.reporter.close()
         for folder in self._private:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
@@ -182,6 +186,7 @@ class PlanWork(RunWork):
             "dispatch_cost": listing.dispatch_cost,
             "approximate": listing.approximate,
         }
+        await self.release()
         self.reporter.put(self.claim, "plan.ended", parts=parts, facts=facts, commit=self.commit)
 
     def _sink(self, event: Event) -> None:

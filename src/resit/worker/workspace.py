@@ -1,5 +1,6 @@
 """The folder in which a run's tests live on this worker: checkout, setup, and who uses it."""
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -17,6 +18,8 @@ from resit.worker.setup import Setup, SetupError
 
 TREES_KEPT = 8
 """Prepared trees of one repository that are kept while nobody uses them."""
+LEAVING_SECONDS = 1.0
+"""How long a prepared tree is waited for before another one is made."""
 
 Log = Callable[[str], None]
 
@@ -178,7 +181,7 @@ class Workspaces:
         waiting = _Waiting(log, "another run that fetches the repository")
         async with locked(mirror.with_suffix(".lock"), deadline - time.monotonic(), waiting):
             commit = await git.bring(source.commit or await git.commit_of(source.branch))
-            tree, lock = self._free_tree(remote, source, commit)
+            tree, lock = await self._free_tree(remote, source, commit)
             try:
                 before = _Prepared.read(_marker(tree))
                 if not before or not (tree / ".git").exists():
@@ -235,12 +238,20 @@ class Workspaces:
         made = setup.made(listed)
         replace(fresh, setup=key, made=made, untracked=untracked, changed=changed).write(_marker(tree))
 
-    def _free_tree(self, remote: Remote, source: Source, commit: str) -> tuple[Path, FileLock]:
+    async def _free_tree(self, remote: Remote, source: Source, commit: str) -> tuple[Path, FileLock]:
         """A tree that nobody uses: one of this commit and setup, else one of this setup, else a new one."""
         made_by = hashlib.sha256(f"{source.setup}\0{source.workdir}".encode()).hexdigest()[:8]
         setup = made_by if source.setup else "plain"
         folder = self._cache / "trees" / remote.key
         same = sorted(folder.glob(f"*-{setup}-*.json"), key=lambda path: (_commit(path) != commit, path.name))
+        if source.setup:
+            # Cheaper than to set up another one: who has reported the end of a run is about to leave its tree.
+            end = time.monotonic() + LEAVING_SECONDS
+            while same and time.monotonic() < end:
+                for path in same:
+                    if lock := try_lock(_lock(path.with_suffix(""))):
+                        return path.with_suffix(""), lock
+                await asyncio.sleep(LEAVING_SECONDS / 20)
         fresh = (folder / f"{commit[:16]}-{setup}-{number}" for number in count(1))
         for tree in chain((path.with_suffix("") for path in same), fresh):
             if lock := try_lock(_lock(tree)):
