@@ -1,7 +1,7 @@
 """A run as it goes on: a live view on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
@@ -36,6 +36,11 @@ class View(Protocol):
         """A test stands so now."""
         ...
 
+    @property
+    def named(self) -> Set[str]:
+        """The red tests that were printed."""
+        ...
+
     def log_line(self, line: str) -> None:
         """The plan's log says this now."""
         ...
@@ -52,6 +57,7 @@ class _Reds:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._seen: set[str] = set()
+        self.named: set[str] = set()
 
     def show(self, row: RowDoc) -> None:
         red = row.get("outcome") in output.RED_OUTCOMES or row.get("did_not_run")
@@ -59,6 +65,7 @@ class _Reds:
             return
         self._seen.add(row["id"])
         if len(self._seen) <= SHOWN_FAILURES:
+            self.named.add(row["id"])
             for line in output.row_lines(row):
                 output.say(self._console, line)
         elif len(self._seen) == SHOWN_FAILURES + 1:
@@ -101,6 +108,11 @@ class PlainView:
         """Name the test if it is red."""
         self._reds.show(row)
 
+    @property
+    def named(self) -> Set[str]:
+        """The red tests that were printed."""
+        return self._reds.named
+
     def log_line(self, line: str) -> None:
         """Plain output leaves the plan's log to ``resit logs``."""
 
@@ -132,6 +144,11 @@ class LiveView:
         else:
             self._running.pop(row["id"], None)
         self._reds.show(row)
+
+    @property
+    def named(self) -> Set[str]:
+        """The red tests that were printed."""
+        return self._reds.named
 
     def log_line(self, line: str) -> None:
         """Show what the plan is doing."""

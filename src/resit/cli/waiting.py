@@ -1,6 +1,7 @@
 """Following a run to its end, and what is said then."""
 
 import threading
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from resit.cli import output
@@ -29,11 +30,11 @@ def wait(client: Client, run: RunDoc, common: Common) -> Exit:
     console = output.console(no_color=common.no_color, stderr=common.json)
     number = run["id"]
     try:
-        final = run if closed(run) else _follow(client, run, console)
+        final, named = (run, set[str]()) if closed(run) else _follow(client, run, console)
         if common.json:
             output.print_json(final)
         else:
-            report(client, final, console)
+            report(client, final, console, named)
     except KeyboardInterrupt:
         output.say_error(
             f"run {number} goes on without you",
@@ -46,7 +47,8 @@ def wait(client: Client, run: RunDoc, common: Common) -> Exit:
     return exit_code(final)
 
 
-def _follow(client: Client, run: RunDoc, console: "Console") -> RunDoc:
+def _follow(client: Client, run: RunDoc, console: "Console") -> tuple[RunDoc, Set[str]]:
+    """The run at its end, and the red tests that were printed on the way."""
     from resit.cli.live import view
 
     shown, over = view(console), threading.Event()
@@ -68,7 +70,7 @@ def _follow(client: Client, run: RunDoc, console: "Console") -> RunDoc:
             over.set()
     if not closed(final):
         raise CommandError(f"run {run['id']} ended without a verdict", exit=Exit.INTERNAL)
-    return final
+    return final, shown.named
 
 
 def _plan_log(client: Client, run: RunDoc, shown: "View", over: threading.Event) -> None:
@@ -94,25 +96,34 @@ def red_rows(client: Client, run: RunDoc, most: int) -> list[RowDoc]:
     return found
 
 
-def report(client: Client, run: RunDoc, console: "Console") -> None:
-    """How a closed run came out: the verdict first, then each red test with its reason, then what to do next."""
+def report(client: Client, run: RunDoc, console: "Console", named: Set[str] = frozenset()) -> None:
+    """How a closed run came out: the verdict first, then each red test with its reason, then what to do next.
+
+    ``named``: the red tests that stand above already, printed while the run went on.
+    """
     output.say(console, output.headline(run))
     counts = run["counts"]
     red = sum(counts.get(outcome, 0) for outcome in output.RED_OUTCOMES) + counts.get("did_not_run", 0)
+    if red > len(named):
+        _name_reds(client, run, console, red, named)
+    troubles(run, console)
+    if red and closed(run):
+        output.say(console, f"Run them again: resit rerun {run['id']} --failed")
+
+
+def _name_reds(client: Client, run: RunDoc, console: "Console", red: int, named: Set[str]) -> None:
     try:
-        named = red_rows(client, run, NAMED_AT_END)
+        rows = [row for row in red_rows(client, run, NAMED_AT_END + len(named)) if row["id"] not in named]
     except Refused as refused:
         # The verdict is what counts, and it is known; this token may not see more.
         output.say(console, f"  The tests are not named: {refused.message}")
-        named, red = [], 0
-    for row in named:
+        return
+    for row in rows[:NAMED_AT_END]:
         for line in output.row_lines(row):
             output.say(console, line)
-    if red > len(named):
-        output.say(console, f"  … and {red - len(named)} more: resit show {run['id']} --tests")
-    troubles(run, console)
-    if counts.get("total") and run["verdict"] == "failed" and closed(run):
-        output.say(console, f"Run them again: resit rerun {run['id']} --failed")
+    left = red - len(named) - len(rows[:NAMED_AT_END])
+    if left > 0:
+        output.say(console, f"  … and {left} more: resit show {run['id']} --tests")
 
 
 def troubles(run: RunDoc, console: "Console") -> None:
