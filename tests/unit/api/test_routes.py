@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -262,8 +263,11 @@ def test_an_end_that_comes_while_events_are_read_is_told_after_its_tests(
     run = world.planned("a")
     look = type(world.reads).run
 
+    looks = count()
+
     def meanwhile(reads: Any, id: int) -> Any:
-        if world.run(run.id).status.open:
+        # the first look at the run is the route's own
+        if next(looks) == 1:
             world.carry_out(run)
         return look(reads, id)
 
@@ -271,9 +275,7 @@ def test_an_end_that_comes_while_events_are_read_is_told_after_its_tests(
         return
 
     monkeypatch.setattr("resit.api.native.events.changed", at_once)
-    # the first look at the run is the route's own
-    answers = iter([look])
-    monkeypatch.setattr(type(world.reads), "run", lambda reads, id: next(answers, meanwhile)(reads, id))
+    monkeypatch.setattr(type(world.reads), "run", meanwhile)
     found = stream(api, run)
     assert [data["outcome"] for kind, _, data in found if kind == "test"] == [None, "passed"]
     assert [kind for kind, *_ in found][-3:] == ["test", "run", "end"]
