@@ -249,7 +249,7 @@ artifacts = Table(
     "artifacts",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("run_id", Id, ForeignKey("runs.id"), nullable=False, index=True),
+    Column("run_id", Id, ForeignKey("runs.id"), nullable=False),
     Column("ordinal", Integer),
     _int("attempt"),
     _int("retry"),
@@ -257,6 +257,7 @@ artifacts = Table(
     _text("content_type"),
     Column("size", BigInteger, nullable=False, server_default="0"),
     _flag("stored"),
+    Index(None, "run_id", "id"),
 )
 
 logs = Table(

@@ -169,7 +169,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_artifacts_run_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_artifacts")),
     )
-    op.create_index(op.f("ix_artifacts_run_id"), "artifacts", ["run_id"], unique=False)
+    op.create_index(op.f("ix_artifacts_run_id_id"), "artifacts", ["run_id", "id"], unique=False)
     op.create_table(
         "attempts",
         sa.Column("claim", sa.Text(), nullable=False),
