@@ -134,7 +134,7 @@ class StoreContract:
                 build=Build(url=ODD, version="1"),
                 metadata={ODD: ODD, "n": 2**53, "f": 0.1},
                 variables={"A": ODD},
-                problems=(Problem(code="c", message=ODD),),
+                problems=(Problem(code="time_limit", message=ODD),),
                 started_at=NOW + 0.001,
                 finished_at=NOW + 0.002,
                 pinned=True,
