@@ -9,9 +9,11 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -24,7 +26,7 @@ from resit.executors.process import sweep
 from resit.integrations.uploads import HttpUploads
 from resit.plugin import Executor
 from resit.worker.agent import Agent
-from resit.worker.work import Tools
+from resit.worker.work import Tools, private_prefix
 from resit.worker.workspace import Workspaces
 
 log = logging.getLogger(__name__)
@@ -41,16 +43,20 @@ def _name() -> str:
 
 
 def _clean_up_after_the_dead(folder: Path, name: str) -> None:
-    """End the test processes that a killed predecessor left behind; note that we run."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for note in folder.iterdir():
+    """End the test processes that a killed predecessor left behind, and remove its files; note that we run."""
+    running = folder / "running"
+    running.mkdir(parents=True, exist_ok=True)
+    for note in running.iterdir():
         pid = note.name.rpartition("-")[2]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and not _alive(int(pid)):
+        if pid.isdigit() and not _alive(int(pid)):
             ended = sweep(note.name)
             if ended:
                 log.warning("ended %s processes that worker %s had left behind", ended, note.name)
+            shutil.rmtree(folder / "scratch" / note.name, ignore_errors=True)
+            for private in Path(tempfile.gettempdir()).glob(f"{private_prefix(int(pid))}*"):
+                shutil.rmtree(private, ignore_errors=True)
             note.unlink(missing_ok=True)
-    (folder / name).touch()
+    (running / name).touch()
 
 
 def _alive(pid: int) -> bool:
@@ -66,7 +72,7 @@ def _alive(pid: int) -> bool:
 async def work(settings: WorkerSettings) -> None:
     """Until SIGTERM, SIGINT, or the end of what was begun after the server vanished."""
     folder, name = Path(settings.folder), _name()
-    _clean_up_after_the_dead(folder / "running", name)
+    _clean_up_after_the_dead(folder, name)
     broker = await NatsWorkerBroker.connect(Address(settings.broker_url, settings.broker_token), pool=settings.pool)
     uploads = HttpUploads()
     tools = Tools(
@@ -75,7 +81,7 @@ async def work(settings: WorkerSettings) -> None:
         workspaces=Workspaces(folder / "cache", allow_local=settings.allow_local),
         executors=load_executors(),
         uploads=uploads,
-        scratch=folder / "scratch",
+        scratch=folder / "scratch" / name,
         cache=folder / "cache",
     )
     agent = Agent(tools, pool=settings.pool, slots=settings.slots, version=__version__)
@@ -90,6 +96,7 @@ async def work(settings: WorkerSettings) -> None:
         await uploads.close()
         with contextlib.suppress(Exception):
             await asyncio.wait_for(broker.close(), 2.0)
+        shutil.rmtree(folder / "scratch" / name, ignore_errors=True)
         (folder / "running" / name).unlink(missing_ok=True)
 
 

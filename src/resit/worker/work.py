@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import shutil
 import tempfile
 import zlib
@@ -55,6 +56,11 @@ class Held:
     claims: set[str] = field(default_factory=set[str])
 
 
+def private_prefix(pid: int) -> str:
+    """How the private folders of a worker process begin, under the system's folder for temporary files."""
+    return f"resit-{pid}-"
+
+
 async def ask(broker: WorkerBroker, question: str, about: Mapping[str, Any]) -> bytes:
     """The control plane's answer; waits as long as it is away."""
     data = json.dumps(dict(about)).encode()
@@ -103,7 +109,7 @@ class RunWork:
         scratch = self.tools.scratch / uuid4().hex
         scratch.mkdir(parents=True)
         # Short, because sockets in it have at most 108 characters of path.
-        private = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="resit-"))
+        private = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=private_prefix(os.getpid())))
         self._private = [scratch, private]
         home, tmp = private / "home", private / "tmp"
         home.mkdir()
