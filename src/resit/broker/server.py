@@ -21,7 +21,7 @@ READY_SECONDS = 5.0
 """How long a starting server may take until it answers."""
 STOP_SECONDS = 5.0
 """How long a server may take to write its state when it is asked to stop; then it is killed."""
-MAX_PAYLOAD = 1024 * 1024
+MAX_PAYLOAD = 8 * 1024 * 1024
 """Bytes of one message, headers included; the default of NATS, so that a cluster needs no other setting."""
 _PR_SET_PDEATHSIG = 1
 _HOST = "127.0.0.1"

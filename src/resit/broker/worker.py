@@ -91,7 +91,7 @@ class NatsWorkerBroker:
     async def publish(self, run: int, data: bytes, id: str) -> None:
         """Store events of a run; returns once the broker holds them on disk. ``id`` makes a repetition harmless.
 
-        Raises :class:`BrokerAway`, also when the broker is full; ValueError when ``data`` is over its limit (1 MiB).
+        Raises :class:`BrokerAway`, also when the broker is full; ValueError when ``data`` is over its limit (8 MiB).
         """
         subject = subjects.events(self._pool, run)
         try:

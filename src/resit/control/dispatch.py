@@ -7,6 +7,7 @@ import zlib
 
 from resit.control.signals import Signals
 from resit.domain import wire
+from resit.domain.errors import Unavailable
 from resit.ports import BrokerAway, ControlBroker, Job, Outgoing, Store
 from resit.services.planning import Planner
 
@@ -27,8 +28,8 @@ class Dispatch:
             try:
                 if not await self._some():
                     await self._signals.wait_outbox(LOOK_SECONDS)
-            except BrokerAway as away:
-                log.warning("outbox waits for the broker: %s", away)
+            except (BrokerAway, Unavailable) as away:
+                log.warning("the outbox waits: %s", away)
                 await asyncio.sleep(0.5)
             except Exception:
                 log.exception("dispatch failed; it goes on")
@@ -39,7 +40,15 @@ class Dispatch:
         sent: list[int] = []
         try:
             for message in messages:
-                await self._send(message)
+                try:
+                    await self._send(message)
+                except (BrokerAway, Unavailable):
+                    raise
+                except Exception as error:
+                    # One message that can't be sent must not hold up all that come after it.
+                    log.exception("run %s: %s %s can't be sent", message.run_id, message.kind, message.number)
+                    await asyncio.to_thread(self._planner.give_up, message.run_id, f"{message.kind}: {error}")
+                    self._signals.changed([message.run_id])
                 sent.append(message.id)
         finally:
             if sent:

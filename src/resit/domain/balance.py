@@ -57,14 +57,22 @@ def units(tests: Sequence[PlannedTest]) -> list[tuple[PlannedTest, ...]]:
     return [tuple(group) for group in found.values()]
 
 
-def lanes(tests: Sequence[PlannedTest], wanted: int, load: Load) -> int:
-    """How many lanes the work is worth: never more than wanted, and none whose start costs more than it saves."""
+SHARED_LANE = 0.3
+"""What one more lane of a shared process costs, in dispatch costs: a worker of its own, but no second start."""
+
+
+def lanes(tests: Sequence[PlannedTest], wanted: int, load: Load, *, shared: bool = False) -> int:
+    """How many lanes the work is worth: never more than wanted, and none whose start costs more than it saves.
+
+    ``shared``: the lanes are one process, which may also cut up a file.
+    """
     if not tests:
         return 1
     useful = wanted
     if load.expected:
-        useful = max(1, int(load.seconds(tests) / max(2 * load.dispatch_cost, _LEAST)))
-    return max(1, min(wanted, len(units(tests)), useful))
+        cost = load.dispatch_cost * (SHARED_LANE if shared else 1)
+        useful = max(1, int(load.seconds(tests) / max(2 * cost, _LEAST)))
+    return max(1, min(wanted, len(tests) if shared else len(units(tests)), useful))
 
 
 def batches(tests: Sequence[PlannedTest], places: int, load: Load) -> list[tuple[PlannedTest, ...]]:

@@ -14,10 +14,12 @@ from resit.domain.status import RunStatus, SelectionKind
 from resit.ports import Clock, Ledgered, Outgoing, Store, Transaction
 from resit.services.desk import Desk
 
-MAX_TESTS = 200_000
-"""Tests of one plan."""
+MAX_TESTS = 100_000
+"""Tests of one plan; the greatest that still travels as one batch."""
 MAX_PLANS = 3
 """Tries of planning a run; what kills three workers kills the fourth."""
+WITHOUT_PROJECT = 7200.0
+"""Time limit of a run whose project is gone."""
 WORKER_SEEN = 30.0
 """Seconds within which a worker must have been heard of to count for the balance."""
 
@@ -44,9 +46,17 @@ def begin(desk: Desk, run: Run, claim: str) -> Run:
             status=RunStatus.PLANNING,
             plan_claim=claim,
             plan_attempts=run.plan_attempts + 1,
-            started_at=run.started_at or desk.now,
+            **_start(desk, run),
         )
     )
+
+
+def _start(desk: Desk, run: Run) -> dict[str, float]:
+    """The times of a run whose first work begins now; its time limit counts from here, not from its request."""
+    if run.started_at is not None:
+        return {}
+    project = desk.tx.projects.get(run.project_id)
+    return {"started_at": desk.now, "deadline": desk.now + (project.time_limit if project else WITHOUT_PROJECT)}
 
 
 def piece(desk: Desk, run: Run, claim: str, number: int, tests: Sequence[PlannedTest]) -> None:
@@ -123,7 +133,7 @@ def expand(desk: Desk, run: Run) -> Run:
             tests = selection.with_units(selection.failed(desk.tx.ledger.rows(source.id)), plan)
         case SelectionKind.CHOSEN:
             tests = selection.with_units(run.selection.tests, plan)
-    run = replace(run, facts=source.facts, started_at=run.started_at or desk.now)
+    run = replace(run, facts=source.facts, **_start(desk, run))
     if not tests:
         return desk.fail(desk.put(run), Problem(code="no_tests", message="the source run has no such tests any more"))
     return _hand_out(desk, run, Resolution(tests))
@@ -136,7 +146,7 @@ def _hand_out(desk: Desk, run: Run, resolution: Resolution) -> Run:
     if project is None:
         raise Conflict(f"run {run.id} has no project")
     load = balance.Load(_expected(desk, run, tests), run.facts.dispatch_cost)
-    lanes = balance.lanes(tests, run.shards or run.facts.lanes, load)
+    lanes = balance.lanes(tests, run.shards or run.facts.lanes, load, shared=run.facts.shares_process)
     places = lanes
     if run.facts.shares_process:
         # One process holds all lanes of a worker, so there is one batch a worker that takes part.
@@ -187,4 +197,13 @@ class Planner:
         with self._store.write() as tx:
             desk = Desk(tx, self._clock.now())
             expand(desk, desk.run(run_id))
+            desk.file()
+
+    def give_up(self, run_id: int, why: str) -> None:
+        """End a run whose work can't be handed out; a run that is over stays as it is."""
+        with self._store.write() as tx:
+            desk = Desk(tx, self._clock.now())
+            run = desk.run(run_id)
+            if run.status.open:
+                desk.fail(run, Problem(code="dispatch_failed", message=f"the work can't be handed out: {why}"))
             desk.file()

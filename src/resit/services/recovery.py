@@ -57,8 +57,7 @@ class Recovery:
             desk = Desk(tx, now)
             run = desk.run(id)
             if run.status.open:
-                text = f"the run did not end within its time limit of {run.deadline - run.created_at:.0f} s"
-                desk.fail(run, Problem(code="time_limit", message=text))
+                desk.fail(run, _too_late(run))
             desk.file()
 
     def repair(self, run_id: int, held: Held) -> bool:
@@ -117,3 +116,11 @@ class Recovery:
         run = desk.move(run, rows, [ledger.lost(row, words) for row in rows])
         desk.tx.batches.end(run.id, batch)
         return run
+
+
+def _too_late(run: Run) -> Problem:
+    if run.started_at is None:
+        words = f"no worker took the run within {(run.deadline - run.created_at) / 3600:.0f} hours: is one running?"
+        return Problem(code="no_worker", message=words)
+    words = f"the run did not end within its time limit of {run.deadline - run.started_at:.0f} s"
+    return Problem(code="time_limit", message=words)

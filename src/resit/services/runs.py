@@ -17,6 +17,8 @@ from resit.services.desk import Desk
 from resit.services.planning import planned_source
 
 MAX_TESTS = 50_000
+QUEUE_SECONDS = 24 * 3600.0
+"""How long a run waits for a worker before it is given up."""
 MAX_TAGS = 100
 MAX_METADATA = 100
 MAX_ID = 4_000
@@ -177,7 +179,7 @@ class Runs:
     def _admit(self, tx: Transaction, run: Run, project: Project) -> Run:
         """Let a run go ahead. Its plan comes from a worker, or from its source run when that had one."""
         known = planned_source(tx, run) is not None
-        admitted = replace(run, status=RunStatus.ADMITTED, deadline=run.created_at + project.time_limit)
+        admitted = replace(run, status=RunStatus.ADMITTED, deadline=run.created_at + QUEUE_SECONDS)
         tx.runs.save(admitted)
         tx.outbox.add(Outgoing(kind="expand" if known else "plan", run_id=run.id, pool=run.pool))
         return admitted

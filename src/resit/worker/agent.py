@@ -107,7 +107,7 @@ class Agent:
 
     def _cancelled(self, run: int) -> None:
         for work in list(self._works):
-            if work.run == run and not work.stopping:
+            if work.run == run and work.busy and not work.stopping:
                 log.info("run %s is over: its tests are stopped", run)
                 task = asyncio.create_task(work.stop())
                 self._tasks.add(task)

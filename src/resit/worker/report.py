@@ -14,7 +14,7 @@ from resit.ports import BrokerAway, WorkerBroker
 log = logging.getLogger(__name__)
 GATHER_SECONDS = 0.1
 MAX_BYTES = 256 * 1024
-"""Of one message; the broker takes no more than 1 MiB."""
+"""Of one message; the broker takes no more than 8 MiB."""
 RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0)
 
 

@@ -128,6 +128,11 @@ class RunWork:
         self.reporter.log(shard, self.scrubber.text(text if text.endswith("\n") else text + "\n"))
 
     @property
+    def busy(self) -> bool:
+        """True while there is something to stop; work that is at its end is left to end by itself."""
+        return True
+
+    @property
     def commit(self) -> str:
         """The commit that was checked out; empty for a plain folder."""
         return self._workspace.commit if self._workspace else ""
@@ -208,6 +213,11 @@ class ShardWork(RunWork):
         self.shards: list[tuple[int, Delivery]] = []
         self.joinable = True
         self._running: set[int] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Before the session is open, and while a batch runs."""
+        return self.session is None or bool(self._running)
 
     def join(self, shard: int, delivery: Delivery) -> None:
         """One more lane for this run, before its session is open."""

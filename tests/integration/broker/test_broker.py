@@ -17,7 +17,7 @@ import pytest
 from resit.broker import streams
 from resit.broker.control import NatsControlBroker
 from resit.broker.link import Address
-from resit.broker.server import BundledServer, ServerFailed, _binary
+from resit.broker.server import MAX_PAYLOAD, BundledServer, ServerFailed, _binary
 from resit.broker.worker import NatsWorkerBroker
 from resit.ports import BrokerAway, Delivery, Job
 
@@ -386,7 +386,7 @@ def test_a_message_over_the_limit_is_the_callers_mistake(tmp_path: Path) -> None
     async def scene(stage: Stage) -> None:
         worker = await stage.worker()
         with pytest.raises(ValueError, match="larger"):
-            await worker.publish(1, b"x" * (1024 * 1024 + 1), "big")
+            await worker.publish(1, b"x" * (MAX_PAYLOAD + 1), "big")
 
     play(tmp_path, scene)
 

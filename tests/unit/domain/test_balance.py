@@ -80,3 +80,11 @@ def test_long_work_is_cut_into_shrinking_batches() -> None:
     assert sizes == sorted(sizes, reverse=True)
     assert len(sizes) > 8
     assert sizes[-1] < sizes[0]
+
+
+def test_a_lane_of_a_shared_process_costs_less_and_may_cut_up_a_file() -> None:
+    tests = suite(8)
+    load = Load({test.id: 1.0 for test in tests}, 2.4)
+    assert balance.lanes(tests, 4, load) == 1
+    assert balance.lanes(tests, 4, load, shared=True) == 4
+    assert balance.lanes(tests[:1], 4, load, shared=True) == 1

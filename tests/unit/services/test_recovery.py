@@ -7,6 +7,7 @@ from resit.domain.run import Run
 from resit.domain.status import RunStatus, Verdict
 from resit.ports import Job
 from resit.services.recovery import Held, Recovery
+from resit.services.runs import QUEUE_SECONDS
 from resit.testing.factories import planned
 from resit.testing.world import World
 
@@ -126,7 +127,21 @@ def test_silence_before_this_control_plane_began_to_listen_proves_nothing(world:
     assert fresh.repair(run.id, NOTHING)
 
 
-@pytest.mark.parametrize("stage", ["admitted", "planning", "running"])
+def test_a_run_that_nobody_takes_ends_and_its_time_limit_counts_from_its_first_work(world: World) -> None:
+    world.project(time_limit=60)
+    waits, late = world.trigger(), world.trigger()
+    world.clock.turn(QUEUE_SECONDS - 10)
+    world.report({"run": late.id, "claim": "p", "what": "plan.started"})
+    world.clock.turn(20)
+    assert world.recovery.look().ended == [waits.id]
+    error = world.run(waits.id).error
+    assert error
+    assert (error.code, error.message) == ("no_worker", "no worker took the run within 24 hours: is one running?")
+    world.clock.turn(60)
+    assert world.recovery.look().ended == [late.id]
+
+
+@pytest.mark.parametrize("stage", ["planning", "running"])
 def test_a_run_past_its_time_limit_ends_and_says_so(world: World, stage: str) -> None:
     world.project(time_limit=60)
     run = world.trigger()

@@ -18,7 +18,7 @@ from resit.domain.errors import (
 from resit.domain.ids import case_uuid
 from resit.domain.run import Build, Run
 from resit.domain.status import RunStatus, SelectionKind, Verdict
-from resit.services.runs import Request
+from resit.services.runs import QUEUE_SECONDS, Request
 from resit.testing.factories import ADMIN, did_not_run, flaky, not_collected, planned, result
 from resit.testing.world import World
 
@@ -49,7 +49,7 @@ def test_a_run_from_request_to_verdict(world: World) -> None:
     world.project(shards=2, time_limit=60)
     run = world.trigger(build=Build(url="https://shop.test"), metadata={"pr": 7}, reason="deploy")
     assert run.status is RunStatus.ADMITTED
-    assert run.deadline == run.created_at + 60
+    assert run.deadline == run.created_at + QUEUE_SECONDS
     assert [message.kind for message in world.settle()] == ["plan"]
     run = world.plan(run, [planned("a::1"), planned("b::1")])
     assert (run.status, run.counts.planned, run.commit, run.total_shards) == (RunStatus.RUNNING, 2, "c0ffee", 2)
