@@ -324,6 +324,11 @@ class ShardWork(RunWork):
             reason = self.scrubber.text(str(error))
             problems = [reason]
             self._log(shard, f"\n{reason}")
+        except Exception as error:
+            # A fault of the executor's: its tests are errored and say so, the other batches go on.
+            log.exception("run %s: the executor broke on batch %s", self.run, batch.number)
+            reason = self.scrubber.text(f"the executor broke: {error!r}")
+            problems = [reason]
         finally:
             if self.leaving:
                 for task in uploads:
