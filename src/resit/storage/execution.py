@@ -71,9 +71,21 @@ class Batches:
         self._db.execute(update(_A).where(_A.c.claim == attempt.claim).values(rows.attempt_values(attempt)))
 
     def seen(self, claims: Collection[str], now: float) -> None:
-        if claims:
-            running = AttemptState.RUNNING.value
-            self._db.execute(update(_A).where(_A.c.claim.in_(list(claims)), _A.c.state == running).values(seen_at=now))
+        if not claims:
+            return
+        wanted = list(claims)
+        holds = (
+            select(_B.c.fence)
+            .where(_B.c.run_id == _A.c.run_id, _B.c.number == _A.c.batch, _B.c.fence == _A.c.claim, ~_B.c.ended)
+            .correlate(_A)
+            .exists()
+        )
+        given_up = (_A.c.state == AttemptState.LOST.value) & holds
+        self._db.execute(
+            update(_A)
+            .where(_A.c.claim.in_(wanted), (_A.c.state == AttemptState.RUNNING.value) | given_up)
+            .values(seen_at=now, state=AttemptState.RUNNING.value)
+        )
 
     def losses(self, run_id: int, number: int) -> int:
         query = select(func.count()).select_from(_A)

@@ -13,6 +13,7 @@ RENEW_SECONDS = 3.0
 """Leases last 10 seconds; three tries fit in."""
 ALIVE_SECONDS = 3.0
 IDLE_ALIVE_SECONDS = 10.0
+AGAIN_SECONDS = 0.5
 JOBS_SECONDS = 30.0
 
 
@@ -135,7 +136,9 @@ class Agent:
                 for run in json.loads(answer)["stop"]:
                     self._cancelled(run)
             except BrokerAway:
-                pass
+                # Leases are short: try again soon.
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
             except ValueError:
                 log.exception("an answer that can't be read")
             await asyncio.sleep(ALIVE_SECONDS if self._works else IDLE_ALIVE_SECONDS)

@@ -106,6 +106,27 @@ def test_a_lost_attempt_that_speaks_again_before_anybody_took_over_goes_on(world
         assert tx.batches.losses(run.id, 1) == 0
 
 
+def alive(world: World, run: Run, *claims: str) -> None:
+    report = {"worker": "w1", "pool": "default", "slots": 1, "claims": list(claims), "runs": [run.id]}
+    assert world.work.alive(report) == []
+
+
+def test_a_given_up_attempt_whose_worker_lives_goes_on_unless_another_took_over(world: World) -> None:
+    run = running(world)
+    start(world, run, "x")
+    world.clock.turn(LEASE_SECONDS + 1)
+    world.recovery.repair(run.id, everything(run))
+    with world.store.read() as tx:
+        assert tx.batches.losses(run.id, 1) == 1
+    alive(world, run, "x")
+    with world.store.read() as tx:
+        assert tx.batches.losses(run.id, 1) == 0
+    start(world, run, "y")
+    alive(world, run, "x", "y")
+    with world.store.read() as tx:
+        assert tx.batches.losses(run.id, 1) == 1, "y holds the fence: x stays lost, however long it lives"
+
+
 def test_a_batch_that_was_given_back_is_handed_out_without_a_loss(world: World) -> None:
     run = running(world)
     for claim in ("x", "y", "z"):
