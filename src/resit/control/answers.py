@@ -3,10 +3,10 @@
 import asyncio
 import json
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
 
 from resit.ports import ControlBroker
-from resit.services.ingest import decode
 from resit.services.work import Work
 
 
@@ -14,17 +14,25 @@ async def answer(broker: ControlBroker, work: Work) -> None:
     """Begin to answer; returns at once."""
 
     async def spec(data: bytes) -> bytes:
-        question = decode(data)
+        question = _question(data)
         return json.dumps(await asyncio.to_thread(work.spec, int(question["run"]))).encode()
 
     async def batch(data: bytes) -> bytes:
-        question = decode(data)
+        question = _question(data)
         tests = await asyncio.to_thread(work.batch, int(question["run"]), int(question["batch"]))
         return zlib.compress(json.dumps({"tests": tests}).encode(), 1)
 
     async def alive(data: bytes) -> bytes:
-        return json.dumps({"stop": await asyncio.to_thread(work.alive, decode(data))}).encode()
+        return json.dumps({"stop": await asyncio.to_thread(work.alive, _question(data))}).encode()
 
     questions: dict[str, Callable[[bytes], Awaitable[bytes]]] = {"spec": spec, "batch": batch, "alive": alive}
     for name, handler in questions.items():
         await broker.answer(name, handler)
+
+
+def _question(data: bytes) -> Mapping[str, Any]:
+    """A question of a worker. Raises :class:`ValueError` for what is no object."""
+    found = json.loads(data)
+    if not isinstance(found, dict):
+        raise ValueError("not an object")
+    return cast("dict[str, Any]", found)

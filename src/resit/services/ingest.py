@@ -278,11 +278,3 @@ def _ended(desk: Desk, run: Run, attempt: Attempt, problems: Sequence[Problem], 
     run = desk.problem(run, *problems)
     desk.tx.batches.end(run.id, attempt.batch)
     desk.close_if_done(run)
-
-
-def decode(data: bytes) -> Mapping[str, Any]:
-    """A question of a worker. Raises :class:`ValueError` for what is no object."""
-    found = json.loads(data)
-    if not isinstance(found, dict):
-        raise ValueError("not an object")
-    return cast("dict[str, Any]", found)

@@ -11,7 +11,7 @@ from resit.domain.project import DEFAULT_ENVIRONMENT, Environment, Project, chec
 from resit.domain.run import Build, Run
 from resit.domain.selection import Selection
 from resit.domain.status import RunStatus, SelectionKind
-from resit.ports import Clock, Ids, Outgoing, Store, Transaction
+from resit.ports import ArtifactRow, Clock, Ids, Outgoing, Store, Transaction
 from resit.services.catalog import MAX_SHARDS, find_project
 from resit.services.desk import Desk
 from resit.services.planning import planned_source
@@ -59,6 +59,15 @@ def find_run(tx: Transaction, ids: Ids, principal: Principal, name: str | int) -
     if run is None or not principal.reaches(run.project_id):
         raise NotFound(f"no run {text[:80]}")
     return run
+
+
+def find_artifact(tx: Transaction, principal: Principal, id: str) -> ArtifactRow:
+    """The record of an artifact within reach. Raises :class:`NotFound`."""
+    artifact = tx.results.artifact(id)
+    run = tx.runs.get(artifact.run_id) if artifact else None
+    if artifact is None or run is None or not principal.reaches(run.project_id):
+        raise NotFound(f"no artifact {id[:80]}")
+    return artifact
 
 
 class Runs:

@@ -17,7 +17,7 @@ from resit.domain.status import Outcome, RunStatus, SelectionKind, Verdict
 from resit.domain.wire import SMALL
 from resit.ports.reads import LedgerFilter, RunFilter, RunView
 from resit.services.catalog import find_project
-from resit.services.runs import Request, find_run
+from resit.services.runs import Request, find_artifact, find_run
 
 router = APIRouter(prefix="/resit/v1")
 
@@ -300,10 +300,7 @@ def read_artifact(use: Use, who: Who, artifact_id: str) -> Response:
     """A stored file. Always a download: what users' tests wrote does not run on our origin."""
     who.need(Scope.RESULTS_READ)
     with use.store.read() as tx:
-        artifact = tx.results.artifact(artifact_id)
-        run = tx.runs.get(artifact.run_id) if artifact else None
-    if artifact is None or run is None or (who.project_id is not None and who.project_id != run.project_id):
-        raise NotFound(f"no artifact {artifact_id[:80]}")
+        artifact = find_artifact(tx, who, artifact_id)
     path = use.artifacts.path(f"{artifact.run_id}/{artifact.id}")
     if path is None:
         raise NotFound(f"artifact {artifact.id} is not stored (yet)")
