@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import uvicorn
@@ -27,17 +28,17 @@ WORKER_STOP_SECONDS = 8.0
 AGAIN_SECONDS = 0.5
 
 
-def serve(data: Path, host: str, port: int, slots: int | None, worker: bool) -> int:
-    """Serve until SIGINT or SIGTERM. ``slots`` None: one a processor core.
+def serve(settings: Settings) -> int:
+    """Serve until SIGINT or SIGTERM. ``slots`` 0: one a processor core.
 
     Raises OSError when the port is taken or another server uses the data folder.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    data, address = settings.data, (settings.host, settings.port)
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _alone(data), socket.create_server((host, port), family=_family(host)) as listener:
-        port = listener.getsockname()[1]
-        server = build(Settings(data=data, host=host, port=port, slots=slots or _cores(), worker=worker))
+    with _alone(data), socket.create_server(address, family=_family(settings.host)) as listener:
+        server = build(replace(settings, port=listener.getsockname()[1], slots=settings.slots or _cores()))
         admin_token(server)
         app = create_app(server.services, _lifespan(server))
         config = uvicorn.Config(
@@ -102,7 +103,7 @@ def _lifespan(server: Server) -> Callable[[FastAPI], AbstractAsyncContextManager
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         async with running(server) as address, _worker(server.settings, address):
-            settings, url = server.settings, server.services.url
+            settings, url = server.settings, server.url
             write_private(settings.data / "url", url + "\n")
             slots = f"{settings.slots} slots" if settings.worker else "no worker"
             log.info("Resit %s serves on %s (data in %s, %s)", __version__, url, settings.data, slots)

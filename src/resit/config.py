@@ -16,13 +16,19 @@ def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the operator decided. ``slots``: tests places of the embedded worker (0: no embedded worker)."""
+    """What the operator decided. ``slots``: tests places of the embedded worker (0: one a core)."""
 
     data: Path
     host: str = "127.0.0.1"
     port: int = 4000
-    slots: int = 1
+    slots: int = 0
     worker: bool = True
+    url: str = ""
+    """The URL under which users reach the server; empty: what it listens on."""
+    ccextractor_reads: int = 120
+    """Reads of one token in a minute over the CCExtractor API; 0 for no limit (study, 2.4)."""
+    ccextractor_writes: int = 20
+    """Writes of one token in a minute over the CCExtractor API; 0 for no limit."""
     max_body: int = 2 * 1024 * 1024
     """Bytes of a JSON request."""
     max_artifact: int = 512 * 1024 * 1024

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -11,9 +12,13 @@ from fastapi.staticfiles import StaticFiles
 from swagger_ui_bundle import swagger_ui_path
 
 from resit import __version__
+from resit.api.ccextractor import app as ccextractor
 from resit.api.context import Services
+from resit.api.empirical import app as empirical
+from resit.api.faces import Faces
 from resit.api.limits import BodyLimit
 from resit.api.native import errors, events, routes, uploads
+from resit.api.qatech import app as qatech
 
 DOCS = "/resit/v1/docs"
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -31,7 +36,13 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.services = services
-    app.add_middleware(BodyLimit, limit=services.settings.max_body, free=uploads.PREFIX)
+    app.add_middleware(BodyLimit, limit=services.settings.max_body, refuse=errors.too_large, free=uploads.PREFIX)
+    vendors = [("empirical", empirical.app), ("qatech", qatech.app), ("ccextractor", ccextractor.app)]
+    dialects = [(name, make(services)) for name, make in vendors]
+    for _, dialect in dialects:
+        # One state, so that there is one place where the services are.
+        dialect.state = app.state
+    app.add_middleware(Faces, dialects=dialects, root=urlsplit(services.url).path.rstrip("/"))
     errors.install(app)
     for part in (routes, events, uploads):
         app.include_router(part.router)

@@ -10,11 +10,17 @@ from resit.config import Settings
 from resit.control.signals import Signals
 from resit.domain.access import Principal
 from resit.domain.errors import Unauthenticated
-from resit.ports import Artifacts, Ids, Store
+from resit.ports import Artifacts, Clock, Ids, Rates, Signer, Store
+from resit.ports.insights import Insights
 from resit.ports.reads import Reads
 from resit.services.access import Access
 from resit.services.catalog import Catalog
+from resit.services.people import Organizations, People
+from resit.services.resources import Resources
 from resit.services.runs import Runs
+from resit.services.snoozes import Snoozes
+from resit.services.test_plans import TestPlans
+from resit.services.webhooks import Webhooks
 from resit.services.work import Work
 
 
@@ -27,7 +33,17 @@ class Services:
     catalog: Catalog
     runs: Runs
     work: Work
+    people: People
+    organizations: Organizations
+    snoozes: Snoozes
+    test_plans: TestPlans
+    resources: Resources
+    webhooks: Webhooks
     reads: Reads
+    insights: Insights
+    rates: Rates
+    clock: Clock
+    signer: Signer
     store: Store
     artifacts: Artifacts
     ids: Ids

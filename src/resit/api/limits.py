@@ -1,8 +1,11 @@
 """Limits at the door, before anything is read into memory."""
 
 import asyncio
-import json
+import re
+from collections.abc import Callable
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 READ_OFF_BYTES = 64 * 1024 * 1024
@@ -10,20 +13,25 @@ READ_OFF_SECONDS = 5.0
 
 
 class BodyLimit:
-    """Refuse bodies over ``limit`` bytes with 413, whether they say their length or not; uploads have their own."""
+    """Refuse bodies over ``limit`` bytes with 413, whether they say their length or not.
 
-    def __init__(self, app: ASGIApp, limit: int, free: str) -> None:
-        self._app, self._limit, self._free = app, limit, free
+    ``free``: a pattern of paths that have limits of their own. ``refuse`` makes the answer.
+    """
+
+    def __init__(
+        self, app: ASGIApp, limit: int, refuse: Callable[[Request, int], Response], free: str = "(?!)"
+    ) -> None:
+        self._app, self._limit, self._refuse, self._free = app, limit, refuse, re.compile(free)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or scope["path"].startswith(self._free):
+        if scope["type"] != "http" or self._free.match(scope["path"]):
             await self._app(scope, receive, send)
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or len(length) > 18 or int(length) > self._limit:
             await _read_off(receive, True)
-            await _refuse(send, self._limit)
+            await self._send_refusal(scope, send)
             return
         size = 0
         over = more = False
@@ -44,7 +52,7 @@ class BodyLimit:
             if over and not started:
                 started = True
                 await _read_off(receive, more)
-                await _refuse(send, self._limit)
+                await self._send_refusal(scope, send)
             elif not over:
                 started = True
                 await send(message)
@@ -56,7 +64,16 @@ class BodyLimit:
                 raise
         if over and not started:
             await _read_off(receive, more)
-            await _refuse(send, self._limit)
+            await self._send_refusal(scope, send)
+
+    async def _send_refusal(self, scope: Scope, send: Send) -> None:
+        answer = self._refuse(Request(scope), self._limit)
+        answer.headers["connection"] = "close"
+
+        async def silent() -> Message:
+            return {"type": "http.disconnect"}
+
+        await answer(scope, silent, send)
 
 
 async def _read_off(receive: Receive, more: bool) -> None:
@@ -70,19 +87,3 @@ async def _read_off(receive: Receive, more: bool) -> None:
                 more = message["type"] == "http.request" and message.get("more_body", False)
     except TimeoutError:
         return
-
-
-async def _refuse(send: Send, limit: int) -> None:
-    body = json.dumps(
-        {
-            "type": "about:blank",
-            "title": "Content Too Large",
-            "status": 413,
-            "detail": f"the body is larger than {limit} bytes",
-            "code": "too_large",
-        }
-    ).encode()
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
-    headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

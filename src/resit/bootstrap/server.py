@@ -29,12 +29,19 @@ from resit.integrations.world import SystemClock, SystemIds
 from resit.services.access import Access
 from resit.services.catalog import Catalog
 from resit.services.ingest import Ingest
+from resit.services.people import Organizations, People
 from resit.services.planning import Planner
 from resit.services.recovery import Recovery
+from resit.services.resources import Resources
 from resit.services.runs import Runs
+from resit.services.snoozes import Snoozes
+from resit.services.test_plans import TestPlans
+from resit.services.webhooks import Webhooks
 from resit.services.work import Work
 from resit.storage.connect import connect
+from resit.storage.insights import SqlInsights
 from resit.storage.migrate import upgrade
+from resit.storage.rates import SqliteRates
 from resit.storage.reads import SqlReads
 from resit.storage.unit_of_work import SqlStore
 
@@ -57,6 +64,8 @@ class Server:
     planner: Planner
     ingest: Ingest
     clock: SystemClock
+    url: str
+    """Where the server itself listens; users may reach it under another (``services.url``)."""
     signals: Signals | None = None
 
     def told(self) -> Signals:
@@ -75,15 +84,26 @@ def build(settings: Settings) -> Server:
     signer = KeySigner(load_key(settings.data / "secret.key"))
     store = SqlStore(engine)
     work = Work(store, clock, signer)
-    url = f"http://{_reachable(settings.host)}:{settings.port}"
-    work.upload_url = f"{url}/resit/v1/uploads"
+    own = f"http://{_reachable(settings.host)}:{settings.port}"
+    work.upload_url = f"{own}/resit/v1/uploads"
+    url = settings.url.rstrip("/") or own
     services = Services(
         settings=settings,
         access=Access(store, clock, ids),
         catalog=Catalog(store, clock, ids, signer, executor_names()),
         runs=Runs(store, clock, ids),
         work=work,
+        people=People(store, clock, ids),
+        organizations=Organizations(store, clock),
+        snoozes=Snoozes(store, clock),
+        test_plans=TestPlans(store, clock),
+        resources=Resources(store, clock, signer),
+        webhooks=Webhooks(store, clock, ids, signer),
         reads=SqlReads(engine),
+        insights=SqlInsights(engine),
+        rates=SqliteRates(settings.data / "rates.db"),
+        clock=clock,
+        signer=signer,
         store=store,
         artifacts=FolderArtifacts(settings.artifacts),
         ids=ids,
@@ -98,6 +118,7 @@ def build(settings: Settings) -> Server:
         planner=Planner(store, clock),
         ingest=Ingest(store, clock, settings.max_log),
         clock=clock,
+        url=own,
     )
     return server
 

@@ -1,12 +1,13 @@
 """``resit serve``: the only command that runs the server instead of speaking to it."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from resit.cli.settings import CommandError, Exit
-from resit.config import default_data_dir
+from resit.config import Settings, default_data_dir
 from resit.domain.errors import ResitError
 
 
@@ -19,6 +20,15 @@ def serve(
     ] = 4000,
     slots: Annotated[int | None, Parameter(metavar="N", help="Places of the worker: how much runs at a time.")] = None,
     no_worker: Annotated[bool, Parameter(help="Serve without a worker of its own.")] = False,
+    url: Annotated[
+        str, Parameter(metavar="URL", help="Where users reach the server, when that is not where it listens.")
+    ] = "",
+    ccextractor_reads: Annotated[
+        int, Parameter(metavar="N", help="Reads of a token a minute over the CCExtractor API; 0: no limit.")
+    ] = 120,
+    ccextractor_writes: Annotated[
+        int, Parameter(metavar="N", help="Writes of a token a minute over the CCExtractor API; 0: no limit.")
+    ] = 20,
 ) -> int:
     """Serve Resit on this machine: API, database, broker and worker in one command.
 
@@ -31,11 +41,26 @@ def serve(
         raise CommandError(f"--port {port}: a port is a number from 0 to 65535")
     if slots is not None and slots < 1:
         raise CommandError(f"--slots {slots}: at least 1 is needed", "--no-worker serves without a worker")
+    if url and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url):
+        raise CommandError(f"--url {url}: an address like https://ci.example.org/resit")
+    if min(ccextractor_reads, ccextractor_writes) < 0:
+        raise CommandError("a limit is 0 or more requests a minute")
     from resit.asgi import serve as run_server
 
     folder = (data.expanduser() if data else default_data_dir()).absolute()
     try:
-        return run_server(folder, host, port, slots, not no_worker)
+        return run_server(
+            Settings(
+                data=folder,
+                host=host,
+                port=port,
+                slots=slots or 0,
+                worker=not no_worker,
+                url=url,
+                ccextractor_reads=ccextractor_reads,
+                ccextractor_writes=ccextractor_writes,
+            )
+        )
     except KeyboardInterrupt:
         return Exit.GREEN  # Ctrl-C is how a server in a terminal is stopped.
     except ResitError as error:

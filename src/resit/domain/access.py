@@ -30,6 +30,37 @@ PROJECT_SCOPES = (
 """What a token without named scopes may do: everything for its project but administration."""
 
 
+class Role(StrEnum):
+    """What a person is; the names of the CCExtractor study (section 1.2)."""
+
+    ADMIN = "admin"
+    CONTRIBUTOR = "contributor"
+    TESTER = "tester"
+    USER = "user"
+
+
+_ADMINS_OWN = frozenset({Scope.BASELINES_WRITE, Scope.SYSTEM_WRITE, Scope.TOKENS_MANAGE, Scope.ADMIN})
+"""Scopes that only an administrator may ask for by password (CCExtractor, study 2.2)."""
+
+
+def refused_to(role: Role, scopes: Iterable[Scope]) -> list[Scope]:
+    """The scopes of a list that a person of this role may not ask for; empty when all are fine."""
+    return [] if role is Role.ADMIN else [scope for scope in scopes if scope in _ADMINS_OWN]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A person. ``project_id`` None: every project. The password is stored as a salted scrypt hash, apart from this."""
+
+    id: int
+    email: str
+    name: str
+    role: Role
+    project_id: int | None = None
+    disabled: bool = False
+    created_at: float = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
     """A bearer token as it is stored: never its secret, only the secret's SHA-256 and its first characters."""
@@ -41,6 +72,8 @@ class Token:
     project_id: int | None
     scopes: tuple[Scope, ...]
     created_at: float
+    user_id: int | None = None
+    """Whose it is; None: the operator's."""
     expires_at: float | None = None
     revoked_at: float | None = None
 
@@ -51,11 +84,15 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. ``project_id`` None: every project."""
+    """Who asks. ``project_id`` None: every project. ``role`` limits what a person's token may do beyond its scopes."""
 
     name: str
     project_id: int | None
     scopes: frozenset[Scope]
+    role: Role = Role.CONTRIBUTOR
+    user_id: int | None = None
+    token_id: int = 0
+    email: str = ""
 
     def need(self, scope: Scope) -> None:
         """Raise :class:`Forbidden` unless the token has ``scope`` (or is an admin's)."""
@@ -64,6 +101,15 @@ class Principal:
                 f"this token has no scope {scope.value}",
                 required_scope=scope.value,
                 token_scopes=sorted(s.value for s in self.scopes),
+            )
+
+    def need_role(self, *roles: Role) -> None:
+        """Raise :class:`Forbidden` unless the bearer has one of the roles."""
+        if self.role not in roles:
+            raise Forbidden(
+                f"this needs the role {' or '.join(role.value for role in roles)}, and you are {self.role.value}",
+                required_roles=[role.value for role in roles],
+                user_role=self.role.value,
             )
 
     def reaches(self, project_id: int | None) -> bool:

@@ -5,10 +5,14 @@ ResitError
     NothingToRun          a re-run that would run no test
   Unauthenticated         no token, or one that is unknown, expired or revoked
   Forbidden               the token does not cover this
+    Suspended             the operator has suspended the organization
+  QuotaExceeded           the organization has used up its runs of this month
+  RateLimited             too many requests in too short a time
   NotFound                no such thing, or not within reach of the token
   Conflict                the thing exists, but its state does not allow this
     AlreadyExists
     RunStillOpen          only a closed run says what failed
+    RunNotCarriedThrough  the source ended, but not all of it was executed
     RequestReused         an idempotency key that came with another request
   TooLarge                over a limit of size or count
   Unavailable             a part that is needed is away; try again later
@@ -51,6 +55,24 @@ class Forbidden(ResitError):
     code = "forbidden"
 
 
+class Suspended(Forbidden):
+    """The operator has suspended the organization."""
+
+    code = "suspended"
+
+
+class QuotaExceeded(ResitError):
+    """The organization has used up its runs of this month."""
+
+    code = "quota_exceeded"
+
+
+class RateLimited(ResitError):
+    """Too many requests in too short a time. Details: ``retry_after`` (seconds), ``limit``, ``window`` (seconds)."""
+
+    code = "rate_limited"
+
+
 class NotFound(ResitError):
     """No such thing, or not within reach of the token."""
 
@@ -73,6 +95,12 @@ class RunStillOpen(Conflict):
     """Only a closed run says what failed."""
 
     code = "run_still_open"
+
+
+class RunNotCarriedThrough(Conflict):
+    """The source ended, but not all of it was executed, and only a run that was carried through will do."""
+
+    code = "run_not_carried_through"
 
 
 class RequestReused(Conflict):

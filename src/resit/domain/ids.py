@@ -2,12 +2,55 @@
 
 import hashlib
 import json
+import re
 import uuid
+
+from resit.domain.plan import PlannedTest
+
+KEY = re.compile(r"[0-9a-f]{20}-[0-9a-f]{20}")
 
 
 def case_uuid(project_uuid: str, test: str) -> str:
     """The lasting UUID of a test case: the same wherever it is computed, so nothing must be looked up."""
     return str(uuid.uuid5(uuid.UUID(project_uuid), test))
+
+
+def case_key(test: PlannedTest) -> str:
+    """The 41 characters by which Playwright and Empirical's API know a test (Empirical, study 2.8).
+
+    Playwright's own id is that already. For other frameworks: 20 digits of the file's SHA-1, a hyphen, 20 digits of the
+    SHA-1 over variant and id, so that two tests share a key only when they share their id.
+    """
+    if KEY.fullmatch(test.id):
+        return test.id
+    words = f"[project={test.variant}]{test.id}"
+    return f"{_sha1(test.file)}-{_sha1(words)}"
+
+
+def _sha1(text: str) -> str:
+    data = text.encode("utf-8", "surrogatepass")
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()[:20]
+
+
+def row_uuid(run_uuid: str, test: str) -> str:
+    """The lasting UUID of one test in one run."""
+    return str(uuid.uuid5(uuid.UUID(run_uuid), test))
+
+
+_FACTOR, _MASK = 0x1F_A3B5_9C4D_17E9, 2**52 - 1
+_INVERSE = pow(_FACTOR, -1, 2**52)
+
+
+def large(number: int) -> int:
+    """A run's number as a large one that tells nothing of its neighbours: below 2^53, reversible (:func:`small`)."""
+    return number * _FACTOR & _MASK | 2**52
+
+
+def small(number: int) -> int | None:
+    """The reverse of :func:`large`; None for what is no such number."""
+    if not 2**52 <= number < 2**53:
+        return None
+    return (number & _MASK) * _INVERSE & _MASK
 
 
 def digest(value: object) -> str:

@@ -22,7 +22,8 @@ class Row:
 
     ``tries`` counts the results of the attempt that counts, ``failed_before`` says whether one of them failed.
     ``precluded``: the framework left the test out because something before it went wrong; its outcome is *skipped*, as
-    the framework has it, but it makes the run red. ``duration`` is the sum over the tries, in seconds.
+    the framework has it, but it makes the run red. ``duration`` is the sum over the tries, in seconds. ``snoozed``: a
+    snooze stopped the outcome from blocking; it is set once, when the run closes.
     """
 
     ordinal: int
@@ -35,6 +36,7 @@ class Row:
     precluded: bool = False
     reason: str = ""
     duration: float = 0.0
+    snoozed: bool = False
 
     @property
     def final(self) -> bool:
@@ -124,6 +126,16 @@ def restart(row: Row) -> Row:
     return replace(row, running=False, tries=0, failed_before=False, duration=0.0)
 
 
+def blocks(row: Row) -> bool:
+    """True for an outcome that a snooze can stop from blocking: what a test said, never that it is lost or gone."""
+    return row.outcome in (Outcome.FAILED, Outcome.ERRORED) or row.precluded
+
+
+def snoozed(row: Row) -> Row:
+    """A snooze covers the test: its outcome stays and no longer blocks."""
+    return replace(row, snoozed=True) if blocks(row) else row
+
+
 def _close(row: Row, outcome: Outcome, reason: str) -> Row:
     if row.final:
         return row
@@ -148,6 +160,8 @@ class Counts:
     running: int = 0
     precluded: int = 0
     """Part of ``skipped``: left out because something before went wrong."""
+    snoozed: int = 0
+    """Part of ``red``: a snooze stopped it from blocking."""
 
     @property
     def total(self) -> int:
@@ -164,8 +178,13 @@ class Counts:
 
     @property
     def red(self) -> int:
-        """The tests that keep the run from being green."""
+        """The tests that came to a bad end."""
         return self.failed + self.errored + self.lost + self.not_found + self.precluded
+
+    @property
+    def blocking(self) -> int:
+        """The tests that keep the run from being green: red and not snoozed."""
+        return self.red - self.snoozed
 
 
 def state(row: Row) -> str:
@@ -178,18 +197,21 @@ def state(row: Row) -> str:
 def moved(counts: Counts, before: Row, after: Row) -> Counts:
     """The counts after one row went from ``before`` to ``after``."""
     left, entered = state(before), state(after)
-    if left == entered and before.precluded == after.precluded:
+    if left == entered and before.precluded == after.precluded and before.snoozed == after.snoozed:
         return counts
     change = {left: getattr(counts, left) - 1}
     change[entered] = change.get(entered, getattr(counts, entered)) + 1
-    return replace(counts, **change, precluded=counts.precluded + after.precluded - before.precluded)
+    change["precluded"] = counts.precluded + after.precluded - before.precluded
+    change["snoozed"] = counts.snoozed + after.snoozed - before.snoozed
+    return replace(counts, **change)
 
 
 def count(rows: Iterable[Row]) -> Counts:
     """Count the rows by state."""
     found: dict[str, int] = {}
-    precluded = 0
+    precluded = snoozed = 0
     for row in rows:
         found[state(row)] = found.get(state(row), 0) + 1
         precluded += row.precluded
-    return Counts(**found, precluded=precluded)
+        snoozed += row.snoozed
+    return Counts(**found, precluded=precluded, snoozed=snoozed)

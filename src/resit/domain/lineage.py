@@ -6,8 +6,10 @@ from resit.domain.ledger import Counts
 from resit.domain.status import Outcome, Verdict
 from resit.domain.verdict import verdict
 
-Known = Mapping[str, tuple[str | None, bool]]
-"""For each test of one run: its outcome, and whether it was precluded by a failure before it."""
+Said = tuple[str | None, bool, bool]
+"""A test's outcome, whether it was precluded by a failure before it, and whether a snooze covers it."""
+Known = Mapping[str, Said]
+"""What one run said of each of its tests."""
 
 
 def effective(runs: Sequence[Known], problems: Sequence[bool] = ()) -> Verdict | None:
@@ -17,17 +19,18 @@ def effective(runs: Sequence[Known], problems: Sequence[bool] = ()) -> Verdict |
     be carried through; that stands until later runs without a problem have been through all tests of that run, because
     a re-run of a few tests does not show that what broke around the others is mended.
     """
-    latest: dict[str, tuple[str | None, bool]] = {}
+    latest: dict[str, Said] = {}
     for run in runs:
         for test, said in run.items():
             if said[0] != Outcome.CANCELLED or test not in latest:
                 latest[test] = said
-    if any(outcome is None for outcome, _ in latest.values()):
+    if any(outcome is None for outcome, _, _ in latest.values()):
         return None
     numbers: dict[str, int] = {}
-    for outcome, _ in latest.values():
+    for outcome, _, _ in latest.values():
         numbers[str(outcome)] = numbers.get(str(outcome), 0) + 1
-    counts = Counts(**numbers, precluded=sum(precluded for _, precluded in latest.values()))
+    precluded = sum(precluded for _, precluded, _ in latest.values())
+    counts = Counts(**numbers, precluded=precluded, snoozed=sum(snoozed for _, _, snoozed in latest.values()))
     return verdict(counts, problem=_unmended(runs, problems))
 
 
@@ -37,7 +40,7 @@ def _unmended(runs: Sequence[Known], problems: Sequence[bool]) -> bool:
     later = False
     for run, problem in reversed(list(zip(runs, problems, strict=False))):
         if not problem:
-            mended.update(test for test, (outcome, _) in run.items() if outcome != Outcome.CANCELLED)
+            mended.update(test for test, (outcome, _, _) in run.items() if outcome != Outcome.CANCELLED)
             later = later or bool(run)
         elif not later or not mended.issuperset(run):
             return True

@@ -1,8 +1,9 @@
 """Projects and their environments."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from resit.domain.errors import InvalidInput
 from resit.domain.selection import Filters
@@ -12,6 +13,7 @@ DEFAULT_ENVIRONMENT = "default"
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+REPOSITORY = re.compile(r"[a-zA-Z0-9_.-]+/[a-zA-Z0-9_.-]+")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 MAX_TEXT = 2_000
 MAX_VARIABLES = 500
@@ -24,6 +26,9 @@ class Project:
 
     ``source``: an absolute path (run in place, by the embedded worker alone) or a git URL. ``shards``: lanes of a run
     that names none (0: what the suite's own settings say). ``time_limit``: seconds from the first work to the end.
+    ``max_runs``: runs of the project at work at a time, the others wait (0: no limit). ``repository``: the owner and
+    name of what is under test, where that is not what the source says; see :func:`repository`. ``listed_in``: the run
+    that listed the whole suite last; its test cases are the active ones.
     """
 
     id: int
@@ -38,12 +43,25 @@ class Project:
     config: str = ""
     shards: int = 0
     time_limit: float = 7200.0
+    max_runs: int = 0
+    repository: str = ""
+    listed_in: int | None = None
     created_at: float = 0.0
+
+
+class Platform(StrEnum):
+    """What an environment's tests run on, for the one API that asks for it (CCExtractor, study 1.1)."""
+
+    LINUX = "linux"
+    WINDOWS = "windows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """A named target of runs. ``secrets`` are names only here; their values leave storage for a worker alone."""
+    """A named target of runs. ``secrets`` are names only here; their values leave storage for a worker alone.
+
+    ``schedule``: a cron expression in UTC, kept and shown. A disabled environment takes no new runs.
+    """
 
     id: int
     uuid: str
@@ -54,7 +72,35 @@ class Environment:
     secrets: tuple[str, ...] = ()
     filters: Filters = Filters()
     pool: str = "default"
+    platform: Platform = Platform.LINUX
+    disabled: bool = False
+    schedule: str = ""
     created_at: float = 0.0
+    updated_at: float = 0.0
+
+
+def repository(project: Project) -> str:
+    """The owner and name of what is under test: the project's word, else its git URL's end, else ``local/<slug>``."""
+    return project.repository or source_repository(project.source) or f"local/{project.slug}"
+
+
+def source_repository(source: str) -> str:
+    """``owner/name`` at the end of a git URL; empty for a folder."""
+    if source.startswith(("/", "file:")):
+        return ""
+    parts = re.split(r"[/:]", source.rstrip("/").removesuffix(".git"))
+    found = "/".join(parts[-2:])
+    return found if REPOSITORY.fullmatch(found) else ""
+
+
+def for_platform(environments: Sequence[Environment], platform: Platform) -> Environment | None:
+    """The environment that stands for a platform: the one named like it, else the default, else the first that fits."""
+    fitting = [e for e in environments if e.platform is platform and not e.disabled]
+    for slug in (platform.value, DEFAULT_ENVIRONMENT):
+        for found in fitting:
+            if found.slug == slug:
+                return found
+    return fitting[0] if fitting else None
 
 
 def check_text(text: str, field: str, most: int = MAX_TEXT) -> str:

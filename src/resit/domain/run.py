@@ -2,10 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from resit.domain.ledger import Counts
 from resit.domain.selection import Selection
 from resit.domain.status import RunStatus, Verdict
+
+
+class Via(StrEnum):
+    """What triggered a run."""
+
+    API = "api"
+    GITHUB = "github"
+    MANUAL = "manual"
+    SCHEDULE = "schedule"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +27,8 @@ class Build:
     commit: str = ""
     commit_url: str = ""
     version: str = ""
+    repository: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +55,9 @@ class Run:
     """One requested execution, and how it stands.
 
     ``branch`` and ``commit`` are the test repository's: what was asked for, then what was checked out. ``shards`` is
-    the number asked for (0: none), ``total_shards`` what the plan gave. ``seq`` grows with every change of the run or
+    the number asked for (0: none), ``total_shards`` what the plan gave. ``group``: its
+    concurrency group (domain/admission.py). ``via`` is the kind of trigger, ``triggered_by`` the token that asked,
+    ``actor`` the person it says it asked for. ``seq`` grows with every change of the run or
     its ledger; live pages ask for what is newer than what they have. Times are seconds since the epoch.
     """
 
@@ -70,6 +84,16 @@ class Run:
     facts: PlanFacts = PlanFacts()
     problems: tuple[Problem, ...] = ()
     triggered_by: str = ""
+    actor: str = ""
+    via: Via = Via.API
+    notify: bool = True
+    """False: people are not told of this run; webhooks are."""
+    group: str = ""
+    superseded_by: int | None = None
+    """The run that took this one's place in its concurrency group."""
+    cancelled_by: str = ""
+    cancel_reason: str = ""
+    test_plan_id: int | None = None
     plan_claim: str = ""
     plan_attempts: int = 0
     seq: int = 0
@@ -77,6 +101,8 @@ class Run:
     touched_at: float = 0.0
     created_at: float = 0.0
     started_at: float | None = None
+    planned_at: float | None = None
+    """When its plan stood and its first batch was handed out."""
     finished_at: float | None = None
 
     @property

@@ -9,18 +9,19 @@ def verdict(counts: Counts, *, problem: bool = False, cancelled: bool = False) -
 
     ``problem``: something went wrong outside any test (setup, collection, a global teardown), so the run was not
     carried through, whatever the tests said. ``cancelled``: the run was stopped before its end; it is never green.
+    A snoozed failure does not block, and it is no skip either.
     """
-    if counts.red:
+    if counts.blocking:
         return Verdict.FAILED
     if problem or cancelled or counts.cancelled or counts.planned or counts.running or not counts.total:
         return Verdict.ERRORED
-    if counts.passed + counts.flaky:
+    if counts.passed + counts.flaky + counts.snoozed:
         return Verdict.PASSED
     return Verdict.SKIPPED
 
 
 def in_words(counts: Counts) -> str:
-    """The counts as a person reads them, worst first: ``2 failed, 1 lost, 3 flaky, 194 passed``."""
+    """The counts as a person reads them, worst first: ``2 failed, 1 lost, 3 flaky, 194 passed (1 snoozed)``."""
     words = (
         (counts.failed, "failed"),
         (counts.errored, "errored"),
@@ -34,4 +35,5 @@ def in_words(counts: Counts) -> str:
         (counts.running, "running"),
         (counts.planned, "to do"),
     )
-    return ", ".join(f"{number} {word}" for number, word in words if number) or "no tests"
+    said = ", ".join(f"{number} {word}" for number, word in words if number) or "no tests"
+    return f"{said} ({counts.snoozed} snoozed)" if counts.snoozed else said

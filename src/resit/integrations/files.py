@@ -42,6 +42,10 @@ class FolderArtifacts:
             part.unlink(missing_ok=True)
         return size
 
+    def remove(self, key: str) -> None:
+        """Delete a file; one that is not there is no error."""
+        self._path(key).unlink(missing_ok=True)
+
     def path(self, key: str) -> Path | None:
         """Where the file can be read; None when it is not there."""
         found = self._path(key)

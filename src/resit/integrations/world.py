@@ -41,3 +41,14 @@ class SystemIds:
             return None
         found = self._sqids.decode(short)
         return found[0] if len(found) == 1 and self.short(found[0]) == short else None
+
+    def short_of(self, *numbers: int) -> str:
+        """The short id of several numbers."""
+        return self._sqids.encode(numbers)
+
+    def numbers(self, short: str, count: int) -> tuple[int, ...] | None:
+        """The numbers of a short id."""
+        if not 6 <= len(short) <= 64:
+            return None
+        found = self._sqids.decode(short)
+        return tuple(found) if len(found) == count and self.short_of(*found) == short else None

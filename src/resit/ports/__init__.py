@@ -1,13 +1,24 @@
 """What services, control and worker need from the world: narrow protocols, owned by their users."""
 
 from resit.ports.broker import BrokerAway, ControlBroker, Delivery, Job, WorkerBroker
-from resit.ports.storage import ArtifactRow, Ledgered, LogPart, Outgoing, Page, Store, StoredResult, Transaction
-from resit.ports.world import Artifacts, Clock, Ids, Signer, Uploads
+from resit.ports.storage import (
+    ArtifactRow,
+    CaseRow,
+    Ledgered,
+    LogPart,
+    Outgoing,
+    Page,
+    Store,
+    StoredResult,
+    Transaction,
+)
+from resit.ports.world import Artifacts, Clock, Ids, Rates, Signer, Uploads
 
 __all__ = [
     "ArtifactRow",
     "Artifacts",
     "BrokerAway",
+    "CaseRow",
     "Clock",
     "ControlBroker",
     "Delivery",
@@ -17,6 +28,7 @@ __all__ = [
     "LogPart",
     "Outgoing",
     "Page",
+    "Rates",
     "Signer",
     "Store",
     "StoredResult",

@@ -1,13 +1,19 @@
 """Looking: lists and details as plain values, apart from what services change. Every list pages by key."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from enum import StrEnum
+from typing import Generic, Protocol, TypeVar
 
-from resit.domain.project import Environment, Project
+from resit.domain.lineage import Said
+from resit.domain.project import Environment, Platform, Project
+from resit.domain.resource import Resource
 from resit.domain.run import Run
+from resit.domain.snooze import Snooze
 from resit.domain.status import RunStatus, Verdict
 from resit.ports.storage import ArtifactRow, Ledgered, LogPart, Page, StoredResult
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,23 +25,54 @@ class RunView:
     environment: str
 
 
+Kind = tuple[RunStatus | None, Verdict | None]
+"""A status and a verdict, where None stands for any; so that other words for how a run stands become a filter."""
+
+
+def one_kind(status: RunStatus | None, verdict: Verdict | None) -> tuple[Kind, ...]:
+    """The kinds with this status and this verdict; empty (no filter) when neither is given."""
+    return () if status is None and verdict is None else ((status, verdict),)
+
+
+class RunOrder(StrEnum):
+    """The order of a list of runs; runs are numbered as they are made."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFilter:
-    """Which runs; empty members don't narrow. ``before``: older than this run (newest first)."""
+    """Which runs; empty members don't narrow. ``before``: older than this run (newest first).
+
+    ``branch`` is the test repository's; ``build_branch`` and ``build_commit`` are those of what is under test, or the
+    test repository's where nothing is said of it.
+    ``kinds``: any of these. Times are seconds since the epoch, inclusive.
+    """
 
     project_id: int | None = None
+    run_id: int | None = None
     environment: str = ""
-    status: RunStatus | None = None
-    verdict: Verdict | None = None
+    environment_ids: tuple[int, ...] = ()
+    platform: Platform | None = None
+    kinds: tuple[Kind, ...] = ()
     branch: str = ""
+    build_branch: str = ""
+    build_commit: str = ""
+    created_from: float | None = None
+    created_to: float | None = None
     before: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerFilter:
-    """Which ledger rows. ``state``: an outcome, or planned, running, did_not_run. ``since``: changed after this seq."""
+    """Which ledger rows. ``state``: an outcome, or planned, running, did_not_run. ``since``: changed after this seq.
+
+    ``states``: any of these.
+    """
 
     state: str = ""
+    states: tuple[str, ...] = ()
     text: str = ""
     test: str = ""
     after: int = -1
@@ -59,10 +96,87 @@ class TestCase:
     expected: float | None
     last_outcome: str | None
     last_run_id: int | None
+    project_id: int = 0
+    key: str = ""
+    title_path: tuple[str, ...] = ()
+    active: bool = False
+    draft: bool = False
+    goal: str = ""
+    first_commit: str = ""
+    last_commit: str = ""
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Generic[T]):
+    """A piece of a list that a vendor's API pages by offset, and how many there are in all."""
+
+    items: Sequence[T]
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseFilter:
+    """Which test cases. ``active``: those of the last listing of the suite (True), the others (False), both (None).
+
+    ``names``: any of these ids, keys or UUIDs; ``tags``: any of these, compared without a leading ``@``; ``sample``:
+    those of this file's number.
+    """
+
+    active: bool | None = None
+    names: tuple[str, ...] = ()
+    ids: tuple[int, ...] = ()
+    file_prefix: str = ""
+    variant: str = ""
+    tags: tuple[str, ...] = ()
+    search: str = ""
+    first_commit: str = ""
+    last_commit: str = ""
+    sample: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileView:
+    """A file of tests: what the CCExtractor API calls a sample. ``tests``: its active test cases."""
+
+    id: int
+    path: str
+    tests: int
+    created_at: float
 
 
 class Reads(Protocol):
     """See the module. ``limit`` is the greatest number of items of a page."""
+
+    def runs_slice(
+        self, which: RunFilter, offset: int, limit: int, order: RunOrder = RunOrder.NEWEST
+    ) -> Slice[RunView]: ...
+    def cases_slice(self, project_id: int, which: CaseFilter, offset: int, limit: int) -> Slice[TestCase]: ...
+    def cases_of(self, uuids: Collection[str]) -> Mapping[str, TestCase]:
+        """Test cases by their UUIDs, whatever project they are of."""
+        ...
+
+    def ledger_slice(self, run_id: int, which: LedgerFilter, offset: int, limit: int) -> Slice[Ledgered]: ...
+    def files_slice(self, project_id: int | None, text: str, offset: int, limit: int) -> Slice[FileView]: ...
+    def file(self, project_id: int | None, id: int) -> FileView | None: ...
+    def file_numbers(self, project_id: int, paths: Collection[str]) -> Mapping[str, int]:
+        """The numbers of files by their paths."""
+        ...
+
+    def snoozes(
+        self, project_id: int, environment_id: int | None, active: bool | None, at: float, offset: int, limit: int
+    ) -> Slice[Snooze]:
+        """Snoozes, newest first; ``active`` None: expired ones too."""
+        ...
+
+    def resources(self, project_id: int, offset: int, limit: int) -> Slice[Resource]:
+        """Uploaded resources and links, newest first."""
+        ...
+
+    def latest_run(self, environment_id: int, branch: str = "") -> RunView | None:
+        """The newest run of an environment (and, when given, of a branch of its build or its tests)."""
+        ...
 
     def projects(self, project_id: int | None, after: int, limit: int) -> Page[Project]: ...
     def environments(self, project_id: int) -> Sequence[Environment]: ...
@@ -78,8 +192,8 @@ class Reads(Protocol):
 
     def ledger(self, run_id: int, which: LedgerFilter, limit: int) -> Page[Ledgered]: ...
     def results(self, run_id: int, ordinals: Sequence[int]) -> Mapping[int, Sequence[StoredResult]]: ...
-    def outcomes(self, run_ids: Sequence[int]) -> Sequence[Mapping[str, tuple[str | None, bool]]]:
-        """For each run: the outcome of each test, and whether it was precluded."""
+    def outcomes(self, run_ids: Sequence[int]) -> Sequence[Mapping[str, Said]]:
+        """For each run: what it said of each test."""
         ...
 
     def artifacts(self, run_id: int, after: str, limit: int) -> Page[tuple[ArtifactRow, str]]:

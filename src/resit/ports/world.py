@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from resit.domain.rates import Rate, Standing
+
 
 class Clock(Protocol):
     """The time, passed in so that tests can turn it."""
@@ -32,6 +34,14 @@ class Ids(Protocol):
         """The reverse of :meth:`short`; None for what is no short id."""
         ...
 
+    def short_of(self, *numbers: int) -> str:
+        """The short id of several numbers, like a run's and a test's in it; reversible."""
+        ...
+
+    def numbers(self, short: str, count: int) -> tuple[int, ...] | None:
+        """The reverse of :meth:`short_of`; None for what is no short id of ``count`` numbers."""
+        ...
+
 
 class Signer(Protocol):
     """What the server's key does: seal secrets of environments, sign short-lived rights of workers."""
@@ -53,11 +63,23 @@ class Signer(Protocol):
         ...
 
 
+class Rates(Protocol):
+    """Counters of rate limits, shared by all processes of a server."""
+
+    def hit(self, key: str, rate: Rate, now: float) -> Standing:
+        """Count one request of ``key`` and tell where it stands."""
+        ...
+
+
 class Artifacts(Protocol):
     """Stored files, by key. Keys are made by us and never hold a user's words."""
 
     async def put(self, key: str, content: AsyncIterator[bytes], limit: int) -> int:
         """Store a file whole or not at all; returns its size. Raises ``TooLarge`` past ``limit`` bytes."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Delete a file; one that is not there is no error."""
         ...
 
     def path(self, key: str) -> Path | None:

@@ -1,15 +1,25 @@
 """The runs that one transaction works on: each loaded once, changed in memory, saved once."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 
 from resit.domain import ledger
+from resit.domain.admission import admissible
 from resit.domain.errors import NotFound
+from resit.domain.ids import case_key
 from resit.domain.ledger import Row
+from resit.domain.project import Project
 from resit.domain.run import Problem, Run
+from resit.domain.snooze import covering, covers
 from resit.domain.status import RunStatus
 from resit.domain.verdict import verdict
+from resit.domain.webhook import Notice, event_of
 from resit.ports import Outgoing, Transaction
+from resit.services.sources import planned_source
+
+QUEUE_SECONDS = 24 * 3600.0
+"""How long a run waits for a worker before it is given up."""
 
 MAX_PROBLEMS = 100
 """Problems kept of one run; the first ones say what is wrong."""
@@ -23,6 +33,8 @@ class Desk:
         self.now = now
         self._runs: dict[int, Run] = {}
         self._changed: set[int] = set()
+        self._told: dict[int, RunStatus | None] = {}
+        self._freed: set[int] = set()
 
     def run(self, id: int) -> Run:
         """The run as it stands now. Raises :class:`NotFound`."""
@@ -31,7 +43,15 @@ class Desk:
             if found is None:
                 raise NotFound(f"no run {id}")
             self._runs[id] = found
+            self._told[id] = found.status
         return self._runs[id]
+
+    def add(self, run: Run) -> Run:
+        """A new run, waiting to be admitted."""
+        run = self.tx.runs.add(run)
+        self._runs[run.id] = run
+        self._told[run.id] = None
+        return run
 
     def put(self, run: Run) -> Run:
         """Take a changed run; the first change in a transaction moves its ``seq`` on."""
@@ -60,6 +80,7 @@ class Desk:
 
     def close(self, run: Run, status: RunStatus = RunStatus.FINISHED) -> Run:
         """End a run: every row is final by now; the verdict comes from the ledger, counted anew."""
+        run = self._snooze(run)
         counts = self.tx.ledger.counts(run.id)
         run = self.put(
             replace(
@@ -75,6 +96,38 @@ class Desk:
         self.tx.ledger.unstage(run.id)
         self.tx.ledger.learn(run.project_id, run)
         self.tx.outbox.add(Outgoing(kind="purge", run_id=run.id, pool=run.pool))
+        self._freed.add(run.project_id)
+        return run
+
+    def _snooze(self, run: Run) -> Run:
+        """Mark what snoozes cover, as they stood when the run's work began."""
+        began = run.started_at or self.now
+        held = covering(self.tx.snoozes.lasting(run.project_id, began), run.environment_id, began)
+        if not held:
+            return run
+        found = self.tx.ledger.blocking(run.id)
+        rows = [item.row for item in found if covers(held, item.test.id, item.case_uuid, case_key(item.test))]
+        return self.move(run, rows, [ledger.snoozed(row) for row in rows])
+
+    def cancel(self, run: Run, by: str, reason: str = "", superseded_by: int | None = None) -> Run:
+        """Stop an open run: what is open is cancelled at once, workers are told."""
+        before = self.tx.ledger.open_rows(run.id)
+        run = self.move(run, before, [ledger.cancelled(row) for row in before])
+        run = replace(run, cancelled_by=by, cancel_reason=reason, superseded_by=superseded_by)
+        run = self.close(run, RunStatus.CANCELLED)
+        self.tx.outbox.add(Outgoing(kind="cancel", run_id=run.id, pool=run.pool))
+        return run
+
+    def admit(self, project: Project) -> None:
+        """Let the project's waiting runs go ahead, as far as its limit and their groups allow."""
+        for run in admissible([self.run(run.id) for run in self.tx.runs.open_of_project(project.id)], project.max_runs):
+            self.go_ahead(run)
+
+    def go_ahead(self, run: Run) -> Run:
+        """Admit a run. Its plan comes from a worker, or from its source run when that had one."""
+        known = planned_source(self.tx, run) is not None
+        run = self.put(replace(run, status=RunStatus.ADMITTED, deadline=self.now + QUEUE_SECONDS))
+        self.tx.outbox.add(Outgoing(kind="expand" if known else "plan", run_id=run.id, pool=run.pool))
         return run
 
     def fail(self, run: Run, problem: Problem) -> Run:
@@ -93,6 +146,32 @@ class Desk:
 
     def file(self) -> list[int]:
         """Save what changed; returns the numbers of the runs."""
+        if self._freed:
+            # What was closed is no longer open for the question that comes.
+            for id in self._changed:
+                self.tx.runs.save(self._runs[id])
+        for project_id in sorted(self._freed):
+            project = self.tx.projects.get(project_id)
+            if project is not None:
+                self.admit(project)
         for id in self._changed:
             self.tx.runs.save(self._runs[id])
+            self._tell(self._runs[id])
+        self._freed.clear()
         return sorted(self._changed)
+
+    def _tell(self, run: Run) -> None:
+        """Post the project's webhooks what became of a run."""
+        event = event_of(self._told.get(run.id), run)
+        if event is None:
+            return
+        self._told[run.id] = run.status
+        said = {"id": run.id, "uuid": run.uuid, "status": run.status, "verdict": run.verdict}
+        payload = json.dumps({"event": event, "test_run": said, "created_at": self.now})
+        self.tx.webhooks.post(
+            *(
+                Notice(id=0, webhook_id=webhook.id, event=event, payload=payload, due_at=self.now)
+                for webhook in self.tx.webhooks.of_project(run.project_id)
+                if webhook.active and event in webhook.events
+            )
+        )

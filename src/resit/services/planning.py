@@ -10,9 +10,10 @@ from resit.domain.ledger import Row
 from resit.domain.plan import PlannedTest
 from resit.domain.run import PlanFacts, Problem, Run
 from resit.domain.selection import Filters, Resolution
-from resit.domain.status import RunStatus, SelectionKind
-from resit.ports import Clock, Ledgered, Outgoing, Store, Transaction
+from resit.domain.status import RunStatus
+from resit.ports import Clock, Ledgered, Outgoing, Store
 from resit.services.desk import Desk
+from resit.services.sources import by_id, planned_source, tests_of_rerun
 
 MAX_TESTS = 100_000
 """Tests of one plan; the greatest that still travels as one batch."""
@@ -76,9 +77,11 @@ def listed(desk: Desk, run: Run, claim: str, found: Listed) -> Run:
     desk.tx.ledger.unstage(run.id)
     environment = desk.tx.projects.environment(run.environment_id)
     filters = environment.filters if environment else Filters()
-    chosen = _by_id(desk, run)
-    resolution = selection.resolve(chosen, tests, filters)
     run = replace(run, facts=found.facts, commit=found.commit or run.commit)
+    desk.tx.cases.sync(replace(run, touched_at=desk.now), selection.unique(tests))
+    own = desk.tx.cases.own_tags(run.project_id)
+    tests = [replace(test, tags=own[test.id]) if test.id in own else test for test in tests]
+    resolution = selection.resolve(by_id(desk.tx, run), tests, filters)
     if len(resolution.planned) > MAX_TESTS:
         words = f"{len(resolution.planned)} tests are more than the {MAX_TESTS} of one run: choose by tags or filters"
         return desk.fail(desk.put(run), Problem(code="too_many_tests", message=words))
@@ -87,37 +90,16 @@ def listed(desk: Desk, run: Run, claim: str, found: Listed) -> Run:
     return _hand_out(desk, run, resolution)
 
 
-def _by_id(desk: Desk, run: Run) -> selection.Selection:
-    """The selection with test case UUIDs turned into the framework's ids."""
-    if not run.selection.tests:
-        return run.selection
-    project = desk.tx.projects.get(run.project_id)
-    ids = {name for name in run.selection.tests if len(name) == 36}
-    if not ids or project is None:
-        return run.selection
-    known = {case_uuid(project.uuid, t): t for t in desk.tx.ledger.names_of_cases(run.project_id, sorted(ids))}
-    return replace(run.selection, tests=tuple(known.get(name, name) for name in run.selection.tests))
-
-
 def _none(run: Run, tests: Sequence[PlannedTest], filters: Filters) -> str:
     """Why there is nothing to run, and what to do about it."""
     if not tests:
         return "the suite has no tests: check the project's workdir and configuration"
+    if run.selection.lenient and run.selection.tests:
+        return f"none of the {len(run.selection.tests)} tests that were asked for is within reach of this run"
     if run.selection.tags:
         tags = ", ".join(run.selection.tags)
         return f"none of the suite's {len(tests)} tests has a tag of {tags} within the environment's filters"
     return f"the environment's filters (match {list(filters.match)}, ignore {list(filters.ignore)}) leave no test"
-
-
-def planned_source(tx: Transaction, run: Run) -> Run | None:
-    """The run whose plan a re-run takes up: its source, or the nearest ancestor when its source never had a plan."""
-    found = run
-    while found.source_run_id is not None:
-        source = tx.runs.get(found.source_run_id)
-        if source is None or source.counts.total:
-            return source
-        found = source
-    return None
 
 
 def expand(desk: Desk, run: Run) -> Run:
@@ -125,14 +107,7 @@ def expand(desk: Desk, run: Run) -> Run:
     source = planned_source(desk.tx, run)
     if run.status not in (RunStatus.ADMITTED, RunStatus.PLANNING) or source is None:
         return run
-    plan = desk.tx.ledger.plan(source.id)
-    match run.selection.kind:
-        case SelectionKind.ALL:
-            tests = tuple(plan)
-        case SelectionKind.FAILED:
-            tests = selection.with_units(selection.failed(desk.tx.ledger.rows(source.id)), plan)
-        case SelectionKind.CHOSEN:
-            tests = selection.with_units(run.selection.tests, plan)
+    tests = tests_of_rerun(desk.tx, run, source)
     run = replace(run, facts=source.facts, **_start(desk, run))
     if not tests:
         return desk.fail(desk.put(run), Problem(code="no_tests", message="the source run has no such tests any more"))
@@ -165,6 +140,7 @@ def _hand_out(desk: Desk, run: Run, resolution: Resolution) -> Run:
         replace(
             run,
             status=RunStatus.RUNNING,
+            planned_at=desk.now,
             total_shards=lanes if cut else 0,
             counts=ledger.count(item.row for item in rows),
         )

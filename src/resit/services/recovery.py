@@ -9,7 +9,7 @@ from resit.domain.run import Problem, Run
 from resit.domain.status import RunStatus
 from resit.ports import Clock, Job, Outgoing, Store
 from resit.services.desk import Desk
-from resit.services.planning import planned_source
+from resit.services.sources import planned_source
 
 QUIET = 5.0
 """Seconds without a change after which a run's work is looked for at the broker."""
@@ -65,7 +65,9 @@ class Recovery:
         with self._store.write() as tx:
             desk = Desk(tx, self._clock.now())
             run = desk.run(run_id)
-            if run.status in (RunStatus.REQUESTED, RunStatus.ADMITTED, RunStatus.PLANNING):
+            if run.status is RunStatus.REQUESTED:
+                done = self._admit(desk, run)
+            elif run.status in (RunStatus.ADMITTED, RunStatus.PLANNING):
                 done = self._plan(desk, run, held.jobs)
             elif run.status is RunStatus.RUNNING:
                 done = self._batches(desk, run, held)
@@ -73,6 +75,12 @@ class Recovery:
                 done = False
             desk.file()
             return done
+
+    def _admit(self, desk: Desk, run: Run) -> bool:
+        project = desk.tx.projects.get(run.project_id)
+        if project is not None:
+            desk.admit(project)
+        return desk.run(run.id) is not run
 
     def _plan(self, desk: Desk, run: Run, jobs: Collection[Job]) -> bool:
         if Job("plan", run.id) in jobs:

@@ -1,51 +1,24 @@
 """Runs: requested, run again, cancelled."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
-from resit.domain import ledger
 from resit.domain.access import Principal, Scope
-from resit.domain.errors import InvalidInput, NotFound, NothingToRun, RequestReused, RunStillOpen
-from resit.domain.ids import case_uuid, digest
-from resit.domain.project import DEFAULT_ENVIRONMENT, Environment, Project, check_text, check_variables
-from resit.domain.run import Build, Run
-from resit.domain.selection import Selection
-from resit.domain.status import RunStatus, SelectionKind
-from resit.ports import ArtifactRow, Clock, Ids, Outgoing, Store, Transaction
-from resit.services.catalog import MAX_SHARDS, find_project
+from resit.domain.admission import Concurrency, OnConflict, superseded
+from resit.domain.errors import InvalidInput, NotFound, QuotaExceeded, RequestReused
+from resit.domain.ids import case_key, case_uuid, digest, row_uuid
+from resit.domain.organization import month_start
+from resit.domain.plan import PlannedTest
+from resit.domain.project import DEFAULT_ENVIRONMENT, Environment, Project, check_text
+from resit.domain.rerun import Again
+from resit.domain.run import Run
+from resit.domain.selection import Selection, failed
+from resit.domain.status import SelectionKind
+from resit.ports import ArtifactRow, Clock, Ids, Store, Transaction
+from resit.services.catalog import find_project
 from resit.services.desk import Desk
-from resit.services.planning import planned_source
-
-MAX_TESTS = 50_000
-QUEUE_SECONDS = 24 * 3600.0
-"""How long a run waits for a worker before it is given up."""
-MAX_TAGS = 100
-MAX_METADATA = 100
-MAX_ID = 4_000
-MAX_NUMBER = 2**53
-"""Greater than any run's number, and still within every database's."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What a trigger asks for. Empty members take the project's or environment's word."""
-
-    environment: str = ""
-    build: Build = Build()
-    branch: str = ""
-    commit: str = ""
-    tags: tuple[str, ...] = ()
-    tests: tuple[str, ...] = ()
-    variables: Mapping[str, str] = field(default_factory=dict[str, str])
-    metadata: Mapping[str, str | int | float] = field(default_factory=dict[str, "str | int | float"])
-    shards: int = 0
-    reason: str = ""
-
-    def digest(self, project: str) -> str:
-        """Equal requests have equal digests; an idempotency key is bound to one."""
-        build = {name: getattr(self.build, name) for name in Build.__dataclass_fields__}
-        plain = [self.environment, build, self.branch, self.commit, self.tags, self.tests, dict(self.variables)]
-        return digest([project, *plain, dict(self.metadata), self.shards, self.reason])
+from resit.services.requests import MAX_NUMBER, Request, check_tests
+from resit.services.sources import foreseen, planned_source
 
 
 def find_run(tx: Transaction, ids: Ids, principal: Principal, name: str | int) -> Run:
@@ -57,7 +30,7 @@ def find_run(tx: Transaction, ids: Ids, principal: Principal, name: str | int) -
         number = tx.runs.by_uuid(text) if len(text) == 36 else ids.number(text)
     run = tx.runs.get(number) if number and number < MAX_NUMBER else None
     if run is None or not principal.reaches(run.project_id):
-        raise NotFound(f"no run {text[:80]}")
+        raise NotFound(f"no run {text[:80]}", resource="run", id=text[:80])
     return run
 
 
@@ -77,130 +50,169 @@ class Runs:
         self._store, self._clock, self._ids = store, clock, ids
 
     def trigger(self, principal: Principal, project: str, request: Request, key: str = "") -> tuple[Run, bool]:
-        """Request a run. Returns it, and whether it is new: a repeated idempotency ``key`` gives the run it made."""
+        """Request a run. Returns it, and whether it is new: a repeated idempotency ``key`` gives the run it made.
+
+        Raises :class:`InvalidInput`, :class:`NotFound`, :class:`QuotaExceeded`, :class:`RequestReused`.
+        """
         principal.need(Scope.RUNS_WRITE)
-        _check(request)
+        request.check()
         with self._store.write() as tx:
             found = find_project(tx, principal, project)
-            remembered = self._remembered(tx, found, key, request.digest(project))
+            said = request.digest(project) if key else ""
+            remembered = self._remembered(tx, found, key, said)
             if remembered:
                 return remembered, False
-            environment = self._environment(tx, found, request.environment)
-            now = self._clock.now()
-            run = tx.runs.add(
-                Run(
-                    id=0,
-                    uuid=self._ids.uuid(),
-                    project_id=found.id,
-                    environment_id=environment.id,
-                    selection=_selection(tx, found, request),
-                    reason=request.reason,
-                    branch=request.branch or found.branch,
-                    pinned=bool(request.commit),
-                    commit=request.commit,
-                    build=request.build,
-                    metadata=dict(request.metadata),
-                    variables=dict(request.variables),
-                    shards=request.shards or found.shards,
-                    pool=environment.pool,
-                    triggered_by=principal.name,
-                    created_at=now,
-                    touched_at=now,
-                )
-            )
-            run = self._admit(tx, run, found)
-            self._remember(tx, found, key, request.digest(project), run)
+            environment = _environment(tx, found, request.environment)
+            selection = _selection(tx, found, request)
+            self._need_quota(tx)
+            run = self._requested(principal, found, environment, request)
+            run = self._put(tx, found, replace(run, selection=selection), request.concurrency)
+            self._remember(tx, found, key, said, run)
         return run, True
 
     def rerun(
         self,
         principal: Principal,
         source: str | int,
-        kind: SelectionKind,
-        tests: Sequence[str] = (),
-        reason: str = "",
+        again: Again,
+        request: Request | None = None,
         key: str = "",
     ) -> tuple[Run, bool]:
         """Run again: a new run, linked to its source, which is never touched (product rule 3).
 
-        Branch, build, variables, metadata and shards are the source's. Raises :class:`RunStillOpen` for the failed
-        tests of a run that isn't closed, :class:`NothingToRun` when there is nothing to take up.
+        Branch, build, variables, metadata and shards are the source's, or those of ``request``. Raises
+        :class:`RunStillOpen` for the failed tests of a run that isn't closed, :class:`NothingToRun` when there is
+        nothing to take up, and what :meth:`trigger` raises.
         """
         principal.need(Scope.RUNS_WRITE)
-        if kind is SelectionKind.CHOSEN and not tests:
-            raise NothingToRun("no tests were named", field="tests")
-        if kind is not SelectionKind.CHOSEN and tests:
-            raise InvalidInput("tests are named only with the selection 'chosen'", field="tests")
-        check_text(reason, "reason")
-        _check_tests(tests)
+        again.check()
+        check_text(again.reason, "reason")
+        check_tests(again.tests)
+        if request is not None:
+            request.check()
         with self._store.write() as tx:
             origin = find_run(tx, self._ids, principal, source)
-            request = digest([origin.id, kind.value, list(tests), reason])
             project = tx.projects.get(origin.project_id)
             environment = tx.projects.environment(origin.environment_id)
             if project is None or environment is None:
                 raise NotFound("the project or environment of the source run is gone")
-            remembered = self._remembered(tx, project, key, request)
+            said = digest([origin.id, again.kind.value, list(again.tests), again.reason, again.taken.value])
+            remembered = self._remembered(tx, project, key, said)
             if remembered:
                 return remembered, False
-            selection = _again(tx, origin, project, kind, tests)
-            now = self._clock.now()
-            run = tx.runs.add(
-                replace(
-                    Run(id=0, uuid=self._ids.uuid(), project_id=project.id, environment_id=environment.id),
-                    selection=selection,
-                    source_run_id=origin.id,
-                    reason=reason,
-                    branch=origin.branch,
-                    pinned=origin.pinned,
-                    commit=origin.commit if origin.pinned else "",
-                    build=origin.build,
-                    metadata=origin.metadata,
-                    variables=origin.variables,
-                    shards=origin.shards,
-                    pool=environment.pool,
-                    facts=origin.facts,
-                    triggered_by=principal.name,
-                    created_at=now,
-                    touched_at=now,
-                )
+            if request is None:
+                run = self._repeated(principal, origin, environment)
+            else:
+                environment = _environment(tx, project, request.environment)
+                run = self._requested(principal, project, environment, request)
+            self._need_quota(tx)
+            selection = _again(tx, origin, project, again)
+            if request is not None:
+                selection = replace(selection, tags=request.tags)
+            run = replace(
+                run,
+                selection=selection,
+                source_run_id=origin.id,
+                reason=again.reason or run.reason,
+                facts=origin.facts,
+                notify=origin.notify if again.notify is None else again.notify,
             )
-            run = self._admit(tx, run, project)
-            self._remember(tx, project, key, request, run)
+            run = self._put(tx, project, run, request.concurrency if request else Concurrency())
+            self._remember(tx, project, key, said, run)
         return run, True
 
-    def cancel(self, principal: Principal, name: str | int) -> Run:
-        """Stop a run: what is open is cancelled at once, workers are told. A closed run stays as it is."""
+    def cancel(self, principal: Principal, name: str | int, reason: str = "") -> tuple[Run, bool]:
+        """Stop a run. A closed run stays as it is; the second answer says whether there was anything to stop."""
         principal.need(Scope.RUNS_WRITE)
+        check_text(reason, "reason")
         with self._store.write() as tx:
             run = find_run(tx, self._ids, principal, name)
             if not run.status.open:
-                return run
+                return run, False
             desk = Desk(tx, self._clock.now())
-            run = desk.run(run.id)
-            before = tx.ledger.open_rows(run.id)
-            run = desk.move(run, before, [ledger.cancelled(row) for row in before])
-            run = desk.close(run, RunStatus.CANCELLED)
-            tx.outbox.add(Outgoing(kind="cancel", run_id=run.id, pool=run.pool))
+            run = desk.cancel(desk.run(run.id), principal.name, reason)
+            desk.file()
+            return run, True
+
+    def foreseen(self, principal: Principal, name: str | int) -> Sequence[PlannedTest]:
+        """The tests that a run executes; before it has its plan, what is known of it. See :func:`sources.foreseen`."""
+        principal.need(Scope.RUNS_READ)
+        with self._store.read() as tx:
+            return foreseen(tx, find_run(tx, self._ids, principal, name))
+
+    def _requested(self, principal: Principal, project: Project, environment: Environment, request: Request) -> Run:
+        """A run as a request asks for it."""
+        return replace(
+            self._blank(principal, environment),
+            reason=request.reason,
+            branch=request.branch or project.branch,
+            pinned=bool(request.commit),
+            commit=request.commit,
+            build=request.build,
+            metadata=dict(request.metadata),
+            variables=dict(request.variables),
+            shards=request.shards or project.shards,
+            actor=request.actor,
+            via=request.via,
+            notify=request.notify is not False,
+            group=request.concurrency.group,
+            test_plan_id=request.test_plan,
+        )
+
+    def _repeated(self, principal: Principal, origin: Run, environment: Environment) -> Run:
+        """A run with the words of its source."""
+        return replace(
+            self._blank(principal, environment),
+            branch=origin.branch,
+            pinned=origin.pinned,
+            commit=origin.commit if origin.pinned else "",
+            build=origin.build,
+            metadata=origin.metadata,
+            variables=origin.variables,
+            shards=origin.shards,
+            actor=origin.actor,
+            via=origin.via,
+            test_plan_id=origin.test_plan_id,
+        )
+
+    def _blank(self, principal: Principal, environment: Environment) -> Run:
+        now = self._clock.now()
+        return Run(
+            id=0,
+            uuid=self._ids.uuid(),
+            project_id=environment.project_id,
+            environment_id=environment.id,
+            pool=environment.pool,
+            triggered_by=principal.name,
+            created_at=now,
+            touched_at=now,
+        )
+
+    def _put(self, tx: Transaction, project: Project, run: Run, concurrency: Concurrency) -> Run:
+        """Store a new run and let it go ahead, or wait for its turn."""
+        desk = Desk(tx, run.created_at)
+        run = desk.add(run)
+        if not project.max_runs and not run.group:
+            run = desk.go_ahead(run)
             desk.file()
             return run
+        if concurrency.on_conflict is OnConflict.CANCEL:
+            for other in superseded(tx.runs.open_of_project(project.id), run):
+                desk.cancel(desk.run(other.id), run.triggered_by, "a later run of its group took its place", run.id)
+        desk.admit(project)
+        desk.file()
+        return desk.run(run.id)
 
-    def _admit(self, tx: Transaction, run: Run, project: Project) -> Run:
-        """Let a run go ahead. Its plan comes from a worker, or from its source run when that had one."""
-        known = planned_source(tx, run) is not None
-        admitted = replace(run, status=RunStatus.ADMITTED, deadline=run.created_at + QUEUE_SECONDS)
-        tx.runs.save(admitted)
-        tx.outbox.add(Outgoing(kind="expand" if known else "plan", run_id=run.id, pool=run.pool))
-        return admitted
-
-    def _environment(self, tx: Transaction, project: Project, slug: str) -> Environment:
-        found = tx.projects.environment_by_slug(project.id, slug or DEFAULT_ENVIRONMENT)
-        if found is None:
-            raise InvalidInput(
-                f"project {project.slug!r} has no environment {slug[:80]!r}: add it, or name another",
-                field="environment",
+    def _need_quota(self, tx: Transaction) -> None:
+        organization = tx.organization.get()
+        if organization.monthly_runs is None:
+            return
+        if organization.used_up(tx.runs.made_since(month_start(self._clock.now()))):
+            raise QuotaExceeded(
+                f"the organization has used up its {organization.monthly_runs} runs of this month: wait for the next, "
+                "or have the operator raise the limit (resit org set --monthly-runs)",
+                limit=organization.monthly_runs,
             )
-        return found
 
     def _remembered(self, tx: Transaction, project: Project, key: str, request: str) -> Run | None:
         if not key:
@@ -220,76 +232,64 @@ class Runs:
             tx.runs.remember(f"{project.id}/{key}", request, run.id, run.created_at)
 
 
-def _check(request: Request) -> None:
-    check_variables(request.variables)
-    if not 0 <= request.shards <= MAX_SHARDS:
-        raise InvalidInput(f"shards: 1 to {MAX_SHARDS}", field="shards")
-    _check_tests(request.tests)
-    if len(request.tags) > MAX_TAGS:
-        raise InvalidInput(f"at most {MAX_TAGS} tags", field="tags")
-    for tag in request.tags:
-        check_text(tag, "tags")
-    _check_metadata(request.metadata)
-    build = request.build
-    for name in Build.__dataclass_fields__:
-        check_text(getattr(build, name), f"build.{name}")
-    for name in ("branch", "commit", "reason"):
-        check_text(getattr(request, name), name)
-    if request.branch.startswith("-") or request.commit.startswith("-"):
-        raise InvalidInput("a branch or commit does not begin with '-'", field="branch")
-
-
-def _check_tests(tests: Sequence[str]) -> None:
-    if len(tests) > MAX_TESTS:
-        raise InvalidInput(f"at most {MAX_TESTS} tests", field="tests")
-    for test in tests:
-        if not test:
-            raise InvalidInput("an empty text names no test", field="tests")
-        check_text(test, "tests", MAX_ID)
-
-
-def _check_metadata(metadata: Mapping[str, str | int | float]) -> None:
-    if len(metadata) > MAX_METADATA:
-        raise InvalidInput(f"at most {MAX_METADATA} metadata entries", field="metadata")
-    for name, value in metadata.items():
-        check_text(name, "metadata")
-        if isinstance(value, str):
-            check_text(value, "metadata")
-        elif not abs(value) <= MAX_NUMBER:  # nor is "no number" (NaN)
-            raise InvalidInput(f"metadata {name!r}: numbers are finite and at most {MAX_NUMBER}", field="metadata")
+def _environment(tx: Transaction, project: Project, slug: str) -> Environment:
+    """The environment that a request names, or the default. Raises :class:`InvalidInput`, naming those there are."""
+    found = tx.projects.environment_by_slug(project.id, slug or DEFAULT_ENVIRONMENT)
+    if found is not None and not found.disabled:
+        return found
+    known = [e.slug for e in tx.projects.environments(project.id) if not e.disabled]
+    words = f"no environment {slug[:80]!r}" if found is None else f"the environment {found.slug!r} disabled"
+    raise InvalidInput(
+        f"project {project.slug!r} has {words}: add it, or name another; there are: {', '.join(known[:50])}",
+        field="environment",
+    )
 
 
 def _selection(tx: Transaction, project: Project, request: Request) -> Selection:
+    if request.test_plan is not None:
+        plan = tx.test_plans.get(request.test_plan)
+        if plan is None or plan.project_id != project.id:
+            raise NotFound(f"no test plan {request.test_plan}", field="test_plan")
+        return plan.selection
     if not request.tests and not request.tags:
         return Selection()
-    return Selection(SelectionKind.CHOSEN, tuple(dict.fromkeys(request.tests)), request.tags)
+    if drafts := [case.uuid for case in tx.cases.named(project.id, request.tests) if case.draft]:
+        raise InvalidInput(f"test case {drafts[0]} is a draft: the suite has no such test", field="tests")
+    tests = tuple(dict.fromkeys(request.tests))
+    return Selection(SelectionKind.CHOSEN, tests, request.tags, lenient=request.lenient)
 
 
-def _again(tx: Transaction, origin: Run, project: Project, kind: SelectionKind, tests: Sequence[str]) -> Selection:
+def _again(tx: Transaction, origin: Run, project: Project, again: Again) -> Selection:
     """The selection of a re-run; its list of tests is resolved from the source's ledger when the plan is made."""
-    match kind:
+    again.check_source(origin)
+    match again.kind:
         case SelectionKind.ALL:
             if origin.counts.total:
-                return Selection(kind)
+                return Selection(again.kind)
             # The source never came to a plan: the same question is asked again, a re-run's of what it was to run again.
-            return origin.selection if planned_source(tx, origin) else replace(origin.selection, kind=kind)
+            return origin.selection if planned_source(tx, origin) else replace(origin.selection, kind=again.kind)
         case SelectionKind.FAILED:
-            if origin.status.open:
-                raise RunStillOpen(f"run {origin.id} is still {origin.status}: wait for its end, or re-run all")
-            if not origin.counts.red:
-                raise NothingToRun(f"nothing failed in run {origin.id}: there is nothing to run again")
-            return Selection(kind)
+            fixed = failed(tx.ledger.rows(origin.id), again.taken) if origin.status.open else ()
+            return Selection(again.kind, fixed, taken=again.taken)
         case SelectionKind.CHOSEN:
-            known = {test.id for test in tx.ledger.plan(origin.id)}
-            by_case: dict[str, str] = {}
-            if any(name not in known for name in tests):
-                by_case = {case_uuid(project.uuid, test): test for test in known}
-            wanted = [by_case.get(name, name) for name in tests]
-            if unknown := [name for name in wanted if name not in known]:
-                raise InvalidInput(
-                    f"run {origin.id} has no test {unknown[0][:200]!r}"
-                    + (f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""),
-                    field="tests",
-                    unknown=unknown[:100],
-                )
-            return Selection(kind, tuple(dict.fromkeys(wanted)))
+            return Selection(again.kind, _chosen(tx, origin, project, again))
+
+
+def _chosen(tx: Transaction, origin: Run, project: Project, again: Again) -> tuple[str, ...]:
+    """The framework's ids of the tests that a re-run names by whatever name."""
+    plan = foreseen(tx, origin) if origin.status.open else tx.ledger.plan(origin.id)
+    known = {test.id: test.id for test in plan}
+    if any(name not in known for name in again.tests):
+        for test in plan:
+            known.setdefault(case_uuid(project.uuid, test.id), test.id)
+            known.setdefault(row_uuid(origin.uuid, test.id), test.id)
+            known.setdefault(case_key(test), test.id)
+    unknown = [name for name in again.tests if name not in known]
+    if unknown and not (again.lenient and len(unknown) < len(again.tests)):
+        raise InvalidInput(
+            f"run {origin.id} has no test {unknown[0][:200]!r}"
+            + (f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""),
+            field="tests",
+            unknown=unknown[:100],
+        )
+    return tuple(dict.fromkeys(known[name] for name in again.tests if name in known))

@@ -34,6 +34,21 @@ class Projects:
         row = self._db.execute(select(tables.projects).where(tables.projects.c.slug == slug)).mappings().first()
         return rows.project(row) if row else None
 
+    def save(self, project: Project) -> None:
+        table = tables.projects
+        self._db.execute(update(table).where(table.c.id == project.id).values(rows.project_values(project)))
+
+    def save_environment(self, environment: Environment) -> None:
+        table = tables.environments
+        values = rows.environment_values(environment, "")
+        del values["sealed"], values["secret_names"]
+        self._db.execute(update(table).where(table.c.id == environment.id).values(values))
+
+    def environments(self, project_id: int) -> Sequence[Environment]:
+        table = tables.environments
+        query = select(table).where(table.c.project_id == project_id).order_by(table.c.id)
+        return [rows.environment(row) for row in self._db.execute(query).mappings()]
+
     def add_environment(self, environment: Environment, sealed: str) -> Environment:
         found = self._db.execute(
             insert(tables.environments)

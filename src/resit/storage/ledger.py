@@ -1,9 +1,22 @@
 """Store of plans and ledgers. Statements are in bulk: a run of 20,000 tests is a few statements, not 20,000."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from resit.domain import wire
@@ -14,17 +27,14 @@ from resit.domain.status import Outcome
 from resit.ports import Ledgered
 from resit.storage import rows as convert
 from resit.storage import tables
+from resit.storage.cases import case_values, slices
 
 _L = tables.ledger
 _C = tables.test_cases
-_IN = 500
-"""Values in one IN list: far under every database's limit."""
 
 
-def _slices(values: Collection[str]) -> Iterator[list[str]]:
-    found = list(values)
-    for start in range(0, len(found), _IN):
-        yield found[start : start + _IN]
+def _how_many(flag: Column[bool]) -> ColumnElement[int]:
+    return func.sum(case((flag, 1), else_=0))
 
 
 class Ledger:
@@ -37,25 +47,15 @@ class Ledger:
         if not rows:
             return
         self._db.execute(insert(_L), [convert.ledger_values(run.id, row, run.seq) for row in rows])
-        cases = [
-            {
-                "uuid": row.case_uuid,
-                "project_id": run.project_id,
-                "test": row.test.id,
-                "file": row.test.file,
-                "title": convert.dumps(list(row.test.title_path)),
-                "variant": row.test.variant,
-                "tags": convert.dumps(list(row.test.tags)) if row.test.tags else "",
-                "line": row.test.line,
-                "created_at": run.touched_at,
-            }
-            for row in rows
-            if row.row.outcome is not Outcome.NOT_FOUND
-        ]
-        if cases:
-            statement = upsert(_C)
-            now = {name: statement.excluded[name] for name in ("file", "title", "variant", "tags", "line")}
-            self._db.execute(statement.on_conflict_do_update(index_elements=["project_id", "test"], set_=now), cases)
+        # What was asked for and is not there needs a number too, for the API that knows tests by their numbers alone.
+        gone = [case_values(run, row.case_uuid, row.test) for row in rows if row.row.outcome is Outcome.NOT_FOUND]
+        if gone:
+            self._db.execute(upsert(_C).on_conflict_do_nothing(), gone)
+
+    def blocking(self, run_id: int) -> Sequence[Ledgered]:
+        outcomes = [Outcome.FAILED.value, Outcome.ERRORED.value]
+        query = select(_L).where(_L.c.run_id == run_id, or_(_L.c.outcome.in_(outcomes), _L.c.precluded))
+        return [convert.ledgered(row) for row in self._db.execute(query).mappings()]
 
     def plan(self, run_id: int) -> Sequence[PlannedTest]:
         query = select(_L).where(_L.c.run_id == run_id).order_by(_L.c.ordinal)
@@ -107,12 +107,13 @@ class Ledger:
             else_="planned",
         )
         query = (
-            select(state, func.count(), func.sum(case((_L.c.precluded, 1), else_=0)))
+            select(state, func.count(), _how_many(_L.c.precluded), _how_many(_L.c.snoozed))
             .where(_L.c.run_id == run_id)
             .group_by(state)
         )
         found = self._db.execute(query).all()
-        return Counts(**{name: number for name, number, _ in found}, precluded=sum(row[2] for row in found))
+        numbers = {row[0]: row[1] for row in found}
+        return Counts(**numbers, precluded=sum(row[2] for row in found), snoozed=sum(row[3] for row in found))
 
     def stage(self, run_id: int, claim: str, number: int, tests: Sequence[PlannedTest]) -> None:
         text = convert.dumps([wire.test_to_wire(test) for test in tests])
@@ -129,18 +130,11 @@ class Ledger:
 
     def expected(self, project_id: int, tests: Sequence[str]) -> Mapping[str, float]:
         found: dict[str, float] = {}
-        for some in _slices(tests):
+        for some in slices(tests):
             query = select(_C.c.test, _C.c.expected).where(
                 _C.c.project_id == project_id, _C.c.test.in_(some), _C.c.expected.is_not(None)
             )
             found.update((row[0], row[1]) for row in self._db.execute(query))
-        return found
-
-    def names_of_cases(self, project_id: int, uuids: Sequence[str]) -> Sequence[str]:
-        found: list[str] = []
-        for some in _slices(uuids):
-            query = select(_C.c.test).where(_C.c.project_id == project_id, _C.c.uuid.in_(some))
-            found.extend(self._db.execute(query).scalars())
         return found
 
     def learn(self, project_id: int, run: Run) -> None:

@@ -1,33 +1,20 @@
 """Lists and details as SQL. Every list pages by key, so a page costs the same at any depth."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import Engine, Select, func, or_, select
+from sqlalchemy import func, or_, select
 
+from resit.domain.lineage import Said
 from resit.domain.project import Environment, Project
 from resit.ports import ArtifactRow, Ledgered, LogPart, Page, StoredResult
 from resit.ports.reads import LedgerFilter, RunFilter, RunView, TestCase
 from resit.storage import rows, tables
-from resit.storage.connect import transaction
+from resit.storage.queries import CASE, VIEW, contains, ledger_conditions, run_conditions, run_view, test_case
+from resit.storage.slices import SqlSlices
 
 T = TypeVar("T")
 _R, _L, _C = tables.runs, tables.ledger, tables.test_cases
-_VIEW = (
-    select(_R, tables.projects.c.slug.label("project"), tables.environments.c.slug.label("environment"))
-    .join(tables.projects, tables.projects.c.id == _R.c.project_id)
-    .join(tables.environments, tables.environments.c.id == _R.c.environment_id)
-)
-
-
-def _like(text: str) -> str:
-    """A pattern that contains ``text`` as it stands."""
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
-
-
-def _view(row: Any) -> RunView:
-    return RunView(rows.run(row), row["project"], row["environment"])
 
 
 def _page(items: Sequence[T], limit: int, keys: Sequence[object]) -> Page[T]:
@@ -37,15 +24,8 @@ def _page(items: Sequence[T], limit: int, keys: Sequence[object]) -> Page[T]:
     return Page(items[:limit], str(keys[limit - 1]))
 
 
-class SqlReads:
+class SqlReads(SqlSlices):
     """See ``resit.ports.reads.Reads``."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    def _all(self, query: Select[*tuple[Any, ...]]) -> list[Any]:
-        with transaction(self._engine, write=False) as connection:
-            return list(connection.execute(query).mappings())
 
     def projects(self, project_id: int | None, after: int, limit: int) -> Page[Project]:
         table = tables.projects
@@ -61,25 +41,13 @@ class SqlReads:
         return [rows.environment(row) for row in self._all(query)]
 
     def runs(self, which: RunFilter, limit: int) -> Page[RunView]:
-        query = _VIEW.order_by(_R.c.id.desc()).limit(limit + 1)
-        if which.project_id is not None:
-            query = query.where(_R.c.project_id == which.project_id)
-        if which.environment:
-            query = query.where(tables.environments.c.slug == which.environment)
-        if which.status:
-            query = query.where(_R.c.status == which.status.value)
-        if which.verdict:
-            query = query.where(_R.c.verdict == which.verdict.value)
-        if which.branch:
-            query = query.where(_R.c.branch == which.branch)
-        if which.before is not None:
-            query = query.where(_R.c.id < which.before)
-        found = [_view(row) for row in self._all(query)]
+        query = VIEW.where(*run_conditions(which)).order_by(_R.c.id.desc()).limit(limit + 1)
+        found = [run_view(row) for row in self._all(query)]
         return _page(found, limit, [view.run.id for view in found])
 
     def run(self, id: int) -> RunView | None:
-        found = self._all(_VIEW.where(_R.c.id == id))
-        return _view(found[0]) if found else None
+        found = self._all(VIEW.where(_R.c.id == id))
+        return run_view(found[0]) if found else None
 
     def run_seq(self, id: int) -> int | None:
         found = self._all(select(_R.c.seq).where(_R.c.id == id))
@@ -91,31 +59,10 @@ class SqlReads:
         root = select(up.c.id).where(up.c.source_run_id.is_(None))
         down = select(_R.c.id).where(_R.c.id.in_(root)).cte("down", recursive=True)
         down = down.union(select(_R.c.id).join(down, _R.c.source_run_id == down.c.id))
-        return [_view(row) for row in self._all(_VIEW.where(_R.c.id.in_(select(down.c.id))).order_by(_R.c.id))]
+        return [run_view(row) for row in self._all(VIEW.where(_R.c.id.in_(select(down.c.id))).order_by(_R.c.id))]
 
     def ledger(self, run_id: int, which: LedgerFilter, limit: int) -> Page[Ledgered]:
-        query = select(_L).where(_L.c.run_id == run_id, _L.c.ordinal > which.after).limit(limit + 1)
-        match which.state:
-            case "":
-                pass
-            case "planned":
-                query = query.where(_L.c.outcome.is_(None), _L.c.running.is_(False))
-            case "running":
-                query = query.where(_L.c.outcome.is_(None), _L.c.running.is_(True))
-            case "did_not_run":
-                query = query.where(_L.c.precluded.is_(True))
-            case outcome:
-                query = query.where(_L.c.outcome == outcome)
-        if which.text:
-            pattern = _like(which.text)
-            query = query.where(
-                or_(*(column.like(pattern, escape="\\") for column in (_L.c.test, _L.c.file, _L.c.title, _L.c.reason)))
-            )
-        if which.test:
-            query = query.where(or_(_L.c.test == which.test, _L.c.case_uuid == which.test))
-        query = query.order_by(_L.c.ordinal)
-        if which.since is not None:
-            query = query.where(_L.c.seq > which.since)
+        query = select(_L).where(*ledger_conditions(run_id, which)).order_by(_L.c.ordinal).limit(limit + 1)
         found = [rows.ledgered(row) for row in self._all(query)]
         return _page(found, limit, [item.row.ordinal for item in found])
 
@@ -131,11 +78,11 @@ class SqlReads:
             found[row["ordinal"]].append(rows.result(row))
         return found
 
-    def outcomes(self, run_ids: Sequence[int]) -> Sequence[Mapping[str, tuple[str | None, bool]]]:
-        found: dict[int, dict[str, tuple[str | None, bool]]] = {id: {} for id in run_ids}
-        query = select(_L.c.run_id, _L.c.test, _L.c.outcome, _L.c.precluded).where(_L.c.run_id.in_(list(run_ids)))
-        for row in self._all(query):
-            found[row["run_id"]][row["test"]] = (row["outcome"], row["precluded"])
+    def outcomes(self, run_ids: Sequence[int]) -> Sequence[Mapping[str, Said]]:
+        found: dict[int, dict[str, Said]] = {id: {} for id in run_ids}
+        columns = (_L.c.run_id, _L.c.test, _L.c.outcome, _L.c.precluded, _L.c.snoozed)
+        for row in self._all(select(*columns).where(_L.c.run_id.in_(list(run_ids)))):
+            found[row["run_id"]][row["test"]] = (row["outcome"], row["precluded"], row["snoozed"])
         return [found[id] for id in run_ids]
 
     def artifacts(self, run_id: int, after: str, limit: int) -> Page[tuple[ArtifactRow, str]]:
@@ -172,32 +119,13 @@ class SqlReads:
         return "".join(pieces)[:limit]
 
     def test_cases(self, project_id: int, text: str, after: int, limit: int) -> Page[TestCase]:
-        query = select(_C).where(_C.c.project_id == project_id, _C.c.id > after).order_by(_C.c.id).limit(limit + 1)
+        query = CASE.where(_C.c.project_id == project_id, _C.c.id > after, _C.c.listed_in.is_not(None))
         if text:
-            pattern = _like(text)
-            query = query.where(
-                or_(*(column.like(pattern, escape="\\") for column in (_C.c.test, _C.c.file, _C.c.title)))
-            )
-        found = [_case(row) for row in self._all(query)]
+            query = query.where(contains(text, _C.c.test, _C.c.file, _C.c.title))
+        found = [test_case(row) for row in self._all(query.order_by(_C.c.id).limit(limit + 1))]
         return _page(found, limit, [case.id for case in found])
 
     def test_case(self, project_id: int, uuid: str) -> TestCase | None:
-        query = select(_C).where(_C.c.project_id == project_id, or_(_C.c.uuid == uuid, _C.c.test == uuid))
-        found = self._all(query)
-        return _case(found[0]) if found else None
-
-
-def _case(row: Any) -> TestCase:
-    return TestCase(
-        id=row["id"],
-        uuid=row["uuid"],
-        test=row["test"],
-        file=row["file"],
-        title=" › ".join(rows.loads(row["title"], [])),
-        variant=row["variant"],
-        tags=tuple(rows.loads(row["tags"], [])),
-        line=row["line"],
-        expected=row["expected"],
-        last_outcome=row["last_outcome"],
-        last_run_id=row["last_run_id"],
-    )
+        names = (_C.c.uuid == uuid, _C.c.test == uuid, _C.c.key == uuid)
+        found = self._all(CASE.where(_C.c.project_id == project_id, or_(*names)))
+        return test_case(found[0]) if found else None

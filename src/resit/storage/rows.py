@@ -9,15 +9,15 @@ from resit.domain.access import Scope, Token
 from resit.domain.attempt import Attempt, AttemptState
 from resit.domain.ledger import Counts, Row
 from resit.domain.plan import PlannedTest
-from resit.domain.project import Environment, Project
-from resit.domain.run import Build, PlanFacts, Problem, Run
-from resit.domain.selection import Filters, Selection
+from resit.domain.project import Environment, Platform, Project
+from resit.domain.run import Build, PlanFacts, Problem, Run, Via
+from resit.domain.selection import Filters, Selection, Taken
 from resit.domain.status import Outcome, RunStatus, SelectionKind, Verdict
 from resit.ports import ArtifactRow, Ledgered, StoredResult
 
 COUNTS = (
     "passed", "failed", "flaky", "skipped", "errored", "lost",
-    "not_found", "cancelled", "planned", "running", "precluded",
+    "not_found", "cancelled", "planned", "running", "precluded", "snoozed",
 )  # fmt: skip
 
 AnyRow = Mapping[Any, Any]
@@ -55,7 +55,11 @@ def environment(row: AnyRow) -> Environment:
         secrets=tuple(loads(row["secret_names"], [])),
         filters=Filters(tuple(loads(row["match"], [])), tuple(loads(row["ignore"], []))),
         pool=row["pool"],
+        platform=Platform(row["platform"]),
+        disabled=row["disabled"],
+        schedule=row["schedule"],
         created_at=row["created_at"],
+        updated_at=row["updated_at"],
     )
 
 
@@ -72,7 +76,11 @@ def environment_values(value: Environment, sealed: str) -> dict[str, Any]:
         "match": dumps(list(value.filters.match)),
         "ignore": dumps(list(value.filters.ignore)),
         "pool": value.pool,
+        "platform": value.platform.value,
+        "disabled": value.disabled,
+        "schedule": value.schedule,
         "created_at": value.created_at,
+        "updated_at": value.updated_at,
     }
 
 
@@ -104,6 +112,8 @@ def run(row: AnyRow) -> Run:
             SelectionKind(selection.get("kind", "all")),
             tuple(selection.get("tests", ())),
             tuple(selection.get("tags", ())),
+            selection.get("lenient", False),
+            Taken(selection.get("taken", "red")),
         ),
         source_run_id=row["source_run_id"],
         reason=row["reason"],
@@ -119,6 +129,14 @@ def run(row: AnyRow) -> Run:
         facts=PlanFacts(**loads(row["facts"], {})),
         problems=tuple(Problem(**problem) for problem in loads(row["problems"], [])),
         triggered_by=row["triggered_by"],
+        actor=row["actor"],
+        via=Via(row["via"]),
+        notify=row["notify"],
+        group=row["group"],
+        superseded_by=row["superseded_by"],
+        cancelled_by=row["cancelled_by"],
+        cancel_reason=row["cancel_reason"],
+        test_plan_id=row["test_plan_id"],
         plan_claim=row["plan_claim"],
         plan_attempts=row["plan_attempts"],
         seq=row["seq"],
@@ -126,6 +144,7 @@ def run(row: AnyRow) -> Run:
         touched_at=row["touched_at"],
         created_at=row["created_at"],
         started_at=row["started_at"],
+        planned_at=row["planned_at"],
         finished_at=row["finished_at"],
     )
 
@@ -134,7 +153,14 @@ def run_values(value: Run) -> dict[str, Any]:
     """Columns of a run, without its number."""
     build = {name: getattr(value.build, name) for name in Build.__dataclass_fields__}
     facts = {name: getattr(value.facts, name) for name in PlanFacts.__dataclass_fields__}
-    selection = {"kind": value.selection.kind.value, "tests": value.selection.tests, "tags": value.selection.tags}
+    asked = value.selection
+    selection = {
+        "kind": asked.kind.value,
+        "tests": asked.tests,
+        "tags": asked.tags,
+        "lenient": asked.lenient,
+        "taken": asked.taken.value,
+    }
     return {
         **{name: getattr(value.counts, name) for name in COUNTS},
         "uuid": value.uuid,
@@ -157,6 +183,14 @@ def run_values(value: Run) -> dict[str, Any]:
         "facts": dumps(facts),
         "problems": dumps([{"code": p.code, "message": p.message} for p in value.problems]),
         "triggered_by": value.triggered_by,
+        "actor": value.actor,
+        "via": value.via.value,
+        "notify": value.notify,
+        "group": value.group,
+        "superseded_by": value.superseded_by,
+        "cancelled_by": value.cancelled_by,
+        "cancel_reason": value.cancel_reason,
+        "test_plan_id": value.test_plan_id,
         "plan_claim": value.plan_claim,
         "plan_attempts": value.plan_attempts,
         "seq": value.seq,
@@ -164,6 +198,7 @@ def run_values(value: Run) -> dict[str, Any]:
         "touched_at": value.touched_at,
         "created_at": value.created_at,
         "started_at": value.started_at,
+        "planned_at": value.planned_at,
         "finished_at": value.finished_at,
     }
 
@@ -192,6 +227,7 @@ def ledger_row(row: AnyRow) -> Row:
         tries=row["tries"],
         failed_before=row["failed_before"],
         precluded=row["precluded"],
+        snoozed=row["snoozed"],
         reason=row["reason"],
         duration=row["duration"],
     )
@@ -206,6 +242,7 @@ def ledger_state(value: Row) -> dict[str, Any]:
         "tries": value.tries,
         "failed_before": value.failed_before,
         "precluded": value.precluded,
+        "snoozed": value.snoozed,
         "reason": value.reason,
         "duration": value.duration,
     }

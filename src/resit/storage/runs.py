@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from resit.domain.run import Run
 from resit.domain.status import RunStatus
@@ -35,6 +35,15 @@ class Runs:
     def open(self) -> Sequence[Run]:
         query = select(tables.runs).where(tables.runs.c.status.in_(_OPEN)).order_by(tables.runs.c.id)
         return [rows.run(row) for row in self._db.execute(query).mappings()]
+
+    def open_of_project(self, project_id: int) -> Sequence[Run]:
+        table = tables.runs
+        query = select(table).where(table.c.project_id == project_id, table.c.status.in_(_OPEN)).order_by(table.c.id)
+        return [rows.run(row) for row in self._db.execute(query).mappings()]
+
+    def made_since(self, at: float) -> int:
+        query = select(func.count()).select_from(tables.runs).where(tables.runs.c.created_at >= at)
+        return self._db.execute(query).scalar_one()
 
     def remembered(self, key: str) -> tuple[str, int] | None:
         table = tables.requests

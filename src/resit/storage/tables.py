@@ -59,6 +59,9 @@ projects = Table(
     _text("config"),
     _int("shards"),
     Column("time_limit", Float, nullable=False, server_default="7200"),
+    _int("max_runs"),
+    _text("repository"),
+    Column("listed_in", Id),
     _time("created_at"),
 )
 
@@ -76,8 +79,33 @@ environments = Table(
     _text("match"),
     _text("ignore"),
     _text("pool"),
+    Column("platform", Text, nullable=False, server_default="linux"),
+    _flag("disabled"),
+    _text("schedule"),
     _time("created_at"),
+    _time("updated_at"),
     UniqueConstraint("project_id", "slug"),
+)
+
+organization = Table(
+    "organization",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("monthly_runs", Integer),
+    _flag("suspended"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("email", Text, nullable=False, unique=True),
+    _text("name"),
+    _text("role"),
+    Column("project_id", Id, ForeignKey("projects.id")),
+    _flag("disabled"),
+    _text("password"),
+    _time("created_at"),
 )
 
 tokens = Table(
@@ -92,6 +120,7 @@ tokens = Table(
     _time("created_at"),
     Column("expires_at", Float),
     Column("revoked_at", Float),
+    Column("user_id", Id, index=True),
 )
 
 runs = Table(
@@ -107,7 +136,7 @@ runs = Table(
         _int(name)
         for name in (
             "passed", "failed", "flaky", "skipped", "errored", "lost",
-            "not_found", "cancelled", "planned", "running", "precluded",
+            "not_found", "cancelled", "planned", "running", "precluded", "snoozed",
         )
     ),
     _text("selection"),
@@ -125,6 +154,14 @@ runs = Table(
     _text("facts"),
     _text("problems"),
     _text("triggered_by"),
+    _text("actor"),
+    Column("via", Text, nullable=False, server_default="api"),
+    Column("notify", Boolean, nullable=False, server_default="1"),
+    _text("group"),
+    Column("superseded_by", Id),
+    _text("cancelled_by"),
+    _text("cancel_reason"),
+    Column("test_plan_id", Id),
     _text("plan_claim"),
     _int("plan_attempts"),
     _int("seq"),
@@ -132,8 +169,11 @@ runs = Table(
     _time("touched_at"),
     _time("created_at"),
     Column("started_at", Float),
+    Column("planned_at", Float),
     Column("finished_at", Float),
     Index(None, "project_id", "id"),
+    Index(None, "project_id", "created_at"),
+    Index(None, "created_at"),
     Index(None, "status"),
     sqlite_autoincrement=True,
 )  # fmt: skip
@@ -162,8 +202,27 @@ test_cases = Table(
     Column("expected", Float),
     Column("last_outcome", Text),
     Column("last_run_id", Id),
+    _text("key"),
+    _text("first_commit"),
+    _text("last_commit"),
+    Column("listed_in", Id),
+    Column("own_tags", Text),
+    _flag("draft"),
+    _text("goal"),
     _time("created_at"),
+    _time("updated_at"),
     UniqueConstraint("project_id", "test"),
+    Index(None, "project_id", "key"),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("project_id", Id, ForeignKey("projects.id"), nullable=False),
+    Column("path", Text, nullable=False),
+    _time("created_at"),
+    UniqueConstraint("project_id", "path"),
 )
 
 ledger = Table(
@@ -185,12 +244,14 @@ ledger = Table(
     _int("tries"),
     _flag("failed_before"),
     _flag("precluded"),
+    _flag("snoozed"),
     _text("reason"),
     _time("duration"),
     _int("seq"),
     UniqueConstraint("run_id", "test"),
     Index(None, "run_id", "seq"),
     Index(None, "run_id", "batch"),
+    Index(None, "case_uuid", "run_id"),
     sqlite_with_rowid=False,
 )
 
@@ -269,6 +330,79 @@ logs = Table(
     Column("offset", BigInteger, nullable=False, server_default="0"),
     _text("text"),
     Index(None, "run_id", "shard", "offset"),
+)
+
+snoozes = Table(
+    "snoozes",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("project_id", Id, ForeignKey("projects.id"), nullable=False),
+    _text("tests"),
+    _time("until"),
+    _text("description"),
+    _text("created_by"),
+    Column("from_run_id", Id),
+    Column("environment_id", Id, ForeignKey("environments.id")),
+    _time("created_at"),
+    _time("updated_at"),
+    Index(None, "project_id", "until"),
+)
+
+test_plans = Table(
+    "test_plans",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("project_id", Id, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    _text("tests"),
+    _text("tags"),
+    Column("environment_id", Id, ForeignKey("environments.id")),
+    _flag("default"),
+    _time("created_at"),
+    UniqueConstraint("project_id", "name"),
+)
+
+resources = Table(
+    "resources",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("project_id", Id, ForeignKey("projects.id"), nullable=False),
+    _text("name"),
+    _text("url"),
+    _text("description"),
+    _text("mime_type"),
+    Column("size", BigInteger),
+    _text("status"),
+    _text("created_by"),
+    _time("created_at"),
+    _time("updated_at"),
+    Index(None, "project_id", "id"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("project_id", Id, ForeignKey("projects.id"), nullable=False),
+    _text("url"),
+    _text("events"),
+    _flag("active"),
+    _text("sealed"),
+    _time("created_at"),
+    Index(None, "project_id", "id"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("webhook_id", Id, ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    _text("event"),
+    _text("payload"),
+    _int("attempts"),
+    _time("due_at"),
+    Index(None, "due_at"),
+    Index(None, "webhook_id"),
 )
 
 outbox = Table(

@@ -5,11 +5,14 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
 
+from resit.storage import tables
+from resit.storage.cases import Cases
 from resit.storage.catalog import Projects, Tokens, Workers
 from resit.storage.connect import transaction
 from resit.storage.execution import Batches, Messages, Results
 from resit.storage.ledger import Ledger
 from resit.storage.runs import Runs
+from resit.storage.shelf import OrganizationRow, Shelf, Snoozes, Users, Webhooks, resource, test_plan
 
 
 class SqlTransaction:
@@ -20,10 +23,17 @@ class SqlTransaction:
         self.tokens = Tokens(connection)
         self.runs = Runs(connection)
         self.ledger = Ledger(connection)
+        self.cases = Cases(connection)
         self.batches = Batches(connection)
         self.results = Results(connection)
         self.outbox = Messages(connection)
         self.workers = Workers(connection)
+        self.snoozes = Snoozes(connection)
+        self.test_plans = Shelf(connection, tables.test_plans, test_plan)
+        self.resources = Shelf(connection, tables.resources, resource)
+        self.webhooks = Webhooks(connection)
+        self.users = Users(connection)
+        self.organization = OrganizationRow(connection)
 
 
 class SqlStore:

@@ -55,6 +55,15 @@ class FakeIds:
         """The next secret; no two share what is stored of them to find them by."""
         return f"{self._next():06d}-secret-{'x' * 32}"
 
+    def short_of(self, *numbers: int) -> str:
+        """Numbers in letters."""
+        return "x".join(self.short(number) for number in numbers)
+
+    def numbers(self, short: str, count: int) -> tuple[int, ...] | None:
+        """The reverse of :meth:`short_of`."""
+        found = [self.number(part) for part in short.split("x")]
+        return tuple(n for n in found if n is not None) if len(found) == count and None not in found else None
+
     def short(self, number: int) -> str:
         """A number in letters."""
         return "run" + "".join(chr(ord("a") + int(digit)) for digit in str(number))

@@ -47,6 +47,7 @@ def planned_run(store: Store, *tests: PlannedTest) -> Run:
         rows = factories.ledgered(tests, project.uuid)
         run = replace(run, status=RunStatus.RUNNING, seq=1, counts=ledger.count(item.row for item in rows))
         tx.runs.save(run)
+        tx.cases.sync(run, tests)
         tx.ledger.add(run, rows)
         tx.batches.add(run.id, [1])
     return run
@@ -191,7 +192,8 @@ class StoreContract:
             ids = [*(test.id for test in tests), *(f"none {n}" for n in range(70_000))]
             assert len(tx.ledger.of_tests(run.id, ids)) == len(tests)
             assert len(tx.ledger.expected(run.project_id, ids)) == 0
-            assert len(tx.ledger.names_of_cases(run.project_id, ids)) == 0
+            assert len(tx.cases.named(run.project_id, ids)) == len(tests)
+            assert len(tx.cases.numbered(run.project_id, range(1, 70_000))) == len(tests)
 
     def test_pieces_of_a_plan_are_kept_once_each(self, store: Store) -> None:
         """By claim and number, until they are dropped."""
@@ -219,8 +221,8 @@ class StoreContract:
             tx.ledger.learn(run.project_id, run)
             assert tx.ledger.expected(run.project_id, [a.id, b.id, c.id, "none"]) == {a.id: 4.0}
             cases = {case.test: case for case in reads.test_cases(run.project_id, "", 0, 10).items}
-            names = tx.ledger.names_of_cases(run.project_id, [case.uuid for case in cases.values()])
-            assert set(names) == set(cases)
+            named = tx.cases.named(run.project_id, [case.uuid for case in cases.values()])
+            assert {case.planned.id for case in named} == set(cases)
 
     # ------------------------------------------------------------ batches and results
 

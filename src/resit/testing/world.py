@@ -28,13 +28,21 @@ from resit.ports.reads import LedgerFilter, RunFilter
 from resit.services.access import Access
 from resit.services.catalog import Catalog
 from resit.services.ingest import Ingest
+from resit.services.people import Organizations, People
 from resit.services.planning import Planner
 from resit.services.recovery import Recovery
-from resit.services.runs import Request, Runs
+from resit.services.requests import Request
+from resit.services.resources import Resources
+from resit.services.runs import Runs
+from resit.services.snoozes import Snoozes
+from resit.services.test_plans import TestPlans
+from resit.services.webhooks import Webhooks
 from resit.services.work import Work
 from resit.storage import tables
 from resit.storage.connect import connect, transaction
+from resit.storage.insights import SqlInsights
 from resit.storage.migrate import upgrade
+from resit.storage.rates import SqliteRates
 from resit.storage.reads import SqlReads
 from resit.storage.unit_of_work import SqlStore
 from resit.testing import factories
@@ -104,6 +112,14 @@ class World:
         self.ingest = Ingest(self.store, self.clock, max_log=10_000)
         self.planner = Planner(self.store, self.clock)
         self.recovery = Recovery(self.store, self.clock)
+        self.people = People(self.store, self.clock, self.ids)
+        self.organizations = Organizations(self.store, self.clock)
+        self.snoozes = Snoozes(self.store, self.clock)
+        self.test_plans = TestPlans(self.store, self.clock)
+        self.resources = Resources(self.store, self.clock, self.signer)
+        self.webhooks = Webhooks(self.store, self.clock, self.ids, self.signer)
+        self.insights = SqlInsights(self.engine)
+        self.rates = SqliteRates(folder / "rates.db")
 
     def services(self, **settings: Any) -> Services:
         """What an application is made of."""
@@ -113,7 +129,17 @@ class World:
             catalog=self.catalog,
             runs=self.runs,
             work=self.work,
+            people=self.people,
+            organizations=self.organizations,
+            snoozes=self.snoozes,
+            test_plans=self.test_plans,
+            resources=self.resources,
+            webhooks=self.webhooks,
             reads=self.reads,
+            insights=self.insights,
+            rates=self.rates,
+            clock=self.clock,
+            signer=self.signer,
             store=self.store,
             artifacts=FolderArtifacts(self.folder / "artifacts"),
             ids=self.ids,
@@ -208,7 +234,7 @@ class World:
 
     def outcomes(self, run: Run) -> dict[str, str | None]:
         """How each test of a run stands."""
-        return {test: outcome for test, (outcome, _) in self.reads.outcomes([run.id])[0].items()}
+        return {test: outcome for test, (outcome, _, _) in self.reads.outcomes([run.id])[0].items()}
 
     def dump(self, run: Run) -> str:
         """Everything that any read tells of a run, to compare byte for byte. Its lineage and test cases are no part."""

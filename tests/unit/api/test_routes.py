@@ -90,7 +90,7 @@ def test_a_run_by_all_its_names(api: TestClient, world: World) -> None:
     assert (document["status"], document["verdict"]) == ("finished", "failed")
     assert document["counts"] == {
         "passed": 1, "failed": 1, "flaky": 1, "skipped": 1, "errored": 0, "lost": 0, "not_found": 0, "cancelled": 0,
-        "planned": 0, "running": 0, "total": 4, "did_not_run": 1,
+        "planned": 0, "running": 0, "total": 4, "did_not_run": 1, "snoozed": 0,
     }  # fmt: skip
     assert document["summary"] == "1 failed, 1 did not run, 1 flaky, 1 passed"
 

@@ -7,7 +7,7 @@ from resit.domain.status import Verdict
 
 
 def known(**outcomes: str | None) -> Known:
-    return {test: (outcome, outcome == "skipped!") for test, outcome in outcomes.items()}
+    return {test: (outcome, outcome == "skipped!", outcome == "snoozed!") for test, outcome in outcomes.items()}
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,11 @@ def known(**outcomes: str | None) -> Known:
         ([known(a="passed", b="cancelled")], Verdict.ERRORED),
         ([known(a="passed", b="cancelled"), known(b="passed")], Verdict.PASSED),
         ([known(a="skipped"), known()], Verdict.SKIPPED),
-        ([{"a": ("passed", False), "b": ("skipped", True)}], Verdict.FAILED),
-        ([{"a": ("passed", False), "b": ("skipped", True)}, known(b="passed")], Verdict.PASSED),
+        ([{"a": ("passed", False, False), "b": ("skipped", True, False)}], Verdict.FAILED),
+        ([{"a": ("passed", False, False), "b": ("skipped", True, False)}, known(b="passed")], Verdict.PASSED),
+        ([{"a": ("passed", False, False), "b": ("failed", False, True)}], Verdict.PASSED),
+        ([{"a": ("failed", False, False), "b": ("failed", False, True)}], Verdict.FAILED),
+        ([known(a="failed"), {"a": ("failed", False, True)}], Verdict.PASSED),
     ],
 )
 def test_the_newest_word_on_each_test_counts(runs: list[Known], expected: Verdict | None) -> None:

@@ -5,6 +5,7 @@ import pytest
 from resit.domain import wire
 from resit.domain.ids import case_uuid
 from resit.domain.plan import PlannedTest
+from resit.domain.rerun import Again
 from resit.domain.status import RunStatus, SelectionKind, Verdict
 from resit.services import planning
 from resit.services.recovery import Held
@@ -168,7 +169,7 @@ def test_a_plan_job_that_the_broker_lost_is_handed_out_anew(world: World) -> Non
 def test_a_rerun_whose_planner_died_after_its_source_had_a_plan_goes_on(world: World) -> None:
     world.project()
     source = world.trigger()
-    made = world.runs.rerun(ADMIN, source.id, SelectionKind.ALL)[0]
+    made = world.runs.rerun(ADMIN, source.id, Again(kind=SelectionKind.ALL))[0]
     world.settle()
     world.report({"run": made.id, "claim": "dies", "what": "plan.started"})
     world.plan(source, [planned("a")])

@@ -6,8 +6,8 @@ from resit.domain.attempt import LEASE_SECONDS, AttemptState
 from resit.domain.run import Run
 from resit.domain.status import RunStatus, Verdict
 from resit.ports import Job
+from resit.services.desk import QUEUE_SECONDS
 from resit.services.recovery import Held, Recovery
-from resit.services.runs import QUEUE_SECONDS
 from resit.testing.factories import planned
 from resit.testing.world import World
 

@@ -16,9 +16,11 @@ from resit.domain.errors import (
     RunStillOpen,
 )
 from resit.domain.ids import case_uuid
+from resit.domain.rerun import Again
 from resit.domain.run import Build, Run
 from resit.domain.status import RunStatus, SelectionKind, Verdict
-from resit.services.runs import QUEUE_SECONDS, Request
+from resit.services.desk import QUEUE_SECONDS
+from resit.services.requests import Request
 from resit.testing.factories import ADMIN, did_not_run, flaky, not_collected, planned, result
 from resit.testing.world import World
 
@@ -26,7 +28,7 @@ ALL, FAILED, CHOSEN = SelectionKind.ALL, SelectionKind.FAILED, SelectionKind.CHO
 
 
 def again(world: World, run: Run, kind: SelectionKind = FAILED, *tests: str, **more: Any) -> Run:
-    made = world.runs.rerun(ADMIN, run.id, kind, tests, **more)[0]
+    made = world.runs.rerun(ADMIN, run.id, Again(kind=kind, tests=tuple(tests), **more))[0]
     world.settle()
     return world.run(made.id)
 
@@ -148,7 +150,7 @@ def test_a_rerun_of_a_run_that_had_no_plan_asks_the_same_question_again(world: W
 def test_a_rerun_of_a_rerun_that_had_no_plan_runs_what_that_one_was_to_run(world: World) -> None:
     world.project()
     source = mixed(world)
-    stopped = world.runs.rerun(ADMIN, source.id, FAILED)[0]
+    stopped = world.runs.rerun(ADMIN, source.id, Again(kind=FAILED))[0]
     world.runs.cancel(ADMIN, stopped.id)
     world.settle()
     assert not world.outcomes(stopped)
@@ -158,21 +160,21 @@ def test_a_rerun_of_a_rerun_that_had_no_plan_runs_what_that_one_was_to_run(world
 
 
 REFUSED: list[tuple[Callable[[World, Run, Run], object], type[ResitError]]] = [
-    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, CHOSEN), NothingToRun),
-    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, CHOSEN, ["no such"]), InvalidInput),
-    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, ALL, ["a"]), InvalidInput),
-    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, FAILED), NothingToRun),
-    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, CHOSEN, [""]), InvalidInput),
-    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, CHOSEN, ["a\ud800"]), InvalidInput),
-    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, ALL, reason="x" * 3000), InvalidInput),
-    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, CHOSEN, ["a"] * 50_001), InvalidInput),
-    (lambda w, _, open_: w.runs.rerun(ADMIN, open_.id, FAILED), RunStillOpen),
-    (lambda w, *_: w.runs.rerun(ADMIN, 999, ALL), NotFound),
-    (lambda w, *_: w.runs.rerun(ADMIN, "9" * 18, ALL), NotFound),
-    (lambda w, *_: w.runs.rerun(ADMIN, "run" + "j" * 17, ALL), NotFound),
-    (lambda w, *_: w.runs.rerun(ADMIN, "x" * 36, ALL), NotFound),
-    (lambda w, *_: w.runs.rerun(Principal("r", None, frozenset({Scope.RUNS_READ})), 1, ALL), Forbidden),
-    (lambda w, *_: w.runs.rerun(Principal("o", 999, frozenset({Scope.RUNS_WRITE})), 1, ALL), NotFound),
+    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, Again(kind=CHOSEN)), NothingToRun),
+    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, Again(kind=CHOSEN, tests=("no such",))), InvalidInput),
+    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, Again(kind=ALL, tests=("a",))), InvalidInput),
+    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, Again(kind=FAILED)), NothingToRun),
+    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, Again(kind=CHOSEN, tests=("",))), InvalidInput),
+    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, Again(kind=CHOSEN, tests=("a\ud800",))), InvalidInput),
+    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, Again(kind=ALL, reason="x" * 3000)), InvalidInput),
+    (lambda w, done, _: w.runs.rerun(ADMIN, done.id, Again(kind=CHOSEN, tests=tuple(["a"] * 50_001))), InvalidInput),
+    (lambda w, _, open_: w.runs.rerun(ADMIN, open_.id, Again(kind=FAILED)), RunStillOpen),
+    (lambda w, *_: w.runs.rerun(ADMIN, 999, Again(kind=ALL)), NotFound),
+    (lambda w, *_: w.runs.rerun(ADMIN, "9" * 18, Again(kind=ALL)), NotFound),
+    (lambda w, *_: w.runs.rerun(ADMIN, "run" + "j" * 17, Again(kind=ALL)), NotFound),
+    (lambda w, *_: w.runs.rerun(ADMIN, "x" * 36, Again(kind=ALL)), NotFound),
+    (lambda w, *_: w.runs.rerun(Principal("r", None, frozenset({Scope.RUNS_READ})), 1, Again(kind=ALL)), Forbidden),
+    (lambda w, *_: w.runs.rerun(Principal("o", 999, frozenset({Scope.RUNS_WRITE})), 1, Again(kind=ALL)), NotFound),
     (lambda w, *_: w.trigger("nowhere"), NotFound),
     (lambda w, *_: w.trigger(environment="nowhere"), InvalidInput),
     (lambda w, *_: w.trigger(shards=-1), InvalidInput),
@@ -226,12 +228,12 @@ def test_a_repeated_key_gives_the_run_that_it_made(world: World) -> None:
 def test_a_repeated_key_of_a_rerun_however_the_source_is_named(world: World) -> None:
     world.project()
     source = mixed(world)
-    made, new = world.runs.rerun(ADMIN, source.id, FAILED, key="key")
+    made, new = world.runs.rerun(ADMIN, source.id, Again(kind=FAILED), key="key")
     assert new
     for name in (source.id, str(source.id), source.uuid, world.ids.short(source.id)):
-        assert world.runs.rerun(ADMIN, name, FAILED, key="key") == (made, False)
+        assert world.runs.rerun(ADMIN, name, Again(kind=FAILED), key="key") == (made, False)
     with pytest.raises(RequestReused):
-        world.runs.rerun(ADMIN, source.id, ALL, key="key")
+        world.runs.rerun(ADMIN, source.id, Again(kind=ALL), key="key")
     with pytest.raises(RequestReused):
         world.runs.trigger(ADMIN, "shop", Request(), "key")
 
@@ -244,12 +246,12 @@ def test_cancel_ends_what_is_open_at_once_and_keeps_what_is_known(world: World) 
         {**world.voice(run), "what": "batch.events", "events": [{"kind": "result", "test": "a", "status": "passed"}]},
     )
     world.settle()
-    run = world.runs.cancel(ADMIN, run.id)
+    run, _ = world.runs.cancel(ADMIN, run.id)
     assert (run.status, run.verdict) == (RunStatus.CANCELLED, Verdict.ERRORED)
     assert world.outcomes(run) == {"a": "passed", "b": "cancelled"}
     assert {message.kind for message in world.settle()} == {"purge", "cancel"}
     before = world.dump(run)
-    assert world.runs.cancel(ADMIN, run.id) == run
+    assert world.runs.cancel(ADMIN, run.id) == (run, False)
     assert world.dump(run) == before
     assert not world.work.spec(run.id)["open"]
     assert world.work.batch(run.id, 1) == []
@@ -272,4 +274,4 @@ def test_all_passed_and_then_cancelled_is_not_green(world: World) -> None:
     world.report(
         {**world.voice(run), "what": "batch.events", "events": [{"kind": "result", "test": "a", "status": "passed"}]}
     )
-    assert world.runs.cancel(ADMIN, run.id).verdict is Verdict.ERRORED
+    assert world.runs.cancel(ADMIN, run.id)[0].verdict is Verdict.ERRORED

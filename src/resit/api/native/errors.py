@@ -15,10 +15,14 @@ STATUS: dict[type[errors.ResitError], HTTPStatus] = {
     errors.NothingToRun: HTTPStatus.BAD_REQUEST,
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.Suspended: HTTPStatus.FORBIDDEN,
+    errors.QuotaExceeded: HTTPStatus.PAYMENT_REQUIRED,
+    errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.AlreadyExists: HTTPStatus.CONFLICT,
     errors.RunStillOpen: HTTPStatus.CONFLICT,
+    errors.RunNotCarriedThrough: HTTPStatus.CONFLICT,
     errors.RequestReused: HTTPStatus.CONFLICT,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -76,6 +80,11 @@ def http(_request: Request, error: Exception) -> JSONResponse:
     for name, value in (error.headers or {}).items():
         answer.headers[name] = value
     return answer
+
+
+def too_large(_request: Request, limit: int) -> JSONResponse:
+    """A body over the limit."""
+    return problem(413, "too_large", f"the body is larger than {limit} bytes")
 
 
 def broken(_request: Request, _error: Exception) -> JSONResponse:

@@ -10,14 +10,17 @@ from resit.api.context import Services, Use, Who
 from resit.api.native import catalog_schemas as catalog
 from resit.api.native import schemas
 from resit.domain.access import Principal, Scope
+from resit.domain.admission import Concurrency
 from resit.domain.errors import InvalidInput, NotFound
 from resit.domain.lineage import effective
+from resit.domain.rerun import Again
 from resit.domain.run import Build
 from resit.domain.status import Outcome, RunStatus, SelectionKind, Verdict
 from resit.domain.wire import SMALL
-from resit.ports.reads import LedgerFilter, RunFilter, RunView
+from resit.ports.reads import LedgerFilter, RunFilter, RunView, one_kind
 from resit.services.catalog import find_project
-from resit.services.runs import Request, find_artifact, find_run
+from resit.services.requests import Request
+from resit.services.runs import find_artifact, find_run
 
 router = APIRouter(prefix="/resit/v1")
 
@@ -179,6 +182,11 @@ def trigger(
         variables=asked.variables,
         metadata=asked.metadata,
         shards=asked.shards,
+        concurrency=Concurrency(asked.concurrency.group, asked.concurrency.on_conflict)
+        if asked.concurrency
+        else Concurrency(),
+        actor=asked.actor,
+        test_plan=asked.test_plan,
         reason=asked.reason,
     )
     run, new = use.runs.trigger(who, slug, request, key)
@@ -208,8 +216,7 @@ def list_runs(
     which = RunFilter(
         project_id=project_id,
         environment=environment,
-        status=status,
-        verdict=verdict,
+        kinds=one_kind(status, verdict),
         branch=branch,
         before=_number(cursor, 0) or None,
     )
@@ -235,9 +242,9 @@ def get_lineage(use: Use, who: Who, run: str) -> schemas.LineageOut:
 
 
 @router.post("/runs/{run}/cancel", tags=["runs"])
-def cancel(use: Use, who: Who, run: str) -> schemas.RunOut:
+def cancel(use: Use, who: Who, run: str, body: schemas.CancelIn | None = None) -> schemas.RunOut:
     """Stop a run. A run that is over stays as it is."""
-    done = use.runs.cancel(who, run)
+    done, _ = use.runs.cancel(who, run, body.reason if body else "")
     use.signals().outbox()
     use.signals().changed([done.id])
     return run_out(use, done.id)
@@ -250,7 +257,7 @@ def rerun(
     """Run again: all, what failed, or chosen tests, as a new run that names its source."""
     asked = body or schemas.RerunIn()
     kind = SelectionKind.CHOSEN if asked.tests and "selection" not in asked.model_fields_set else asked.selection
-    made, new = use.runs.rerun(who, run, kind, asked.tests, asked.reason, key)
+    made, new = use.runs.rerun(who, run, Again(kind=kind, tests=tuple(asked.tests), reason=asked.reason), key=key)
     use.signals().outbox()
     response.status_code = 201 if new else 200
     return run_out(use, made.id)

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from resit.api.native.catalog_schemas import Asked, Names, Text, when
+from resit.domain.admission import OnConflict
 from resit.domain.ledger import Counts, state
-from resit.domain.run import Build
+from resit.domain.run import Build, Via
 from resit.domain.status import Outcome, ResultStatus, RunStatus, SelectionKind, Verdict
 from resit.domain.verdict import in_words
 from resit.ports import ArtifactRow, Ids, Ledgered, StoredResult
@@ -22,6 +23,15 @@ class BuildBody(Asked):
     commit: Text = ""
     commit_url: Text = ""
     version: Text = ""
+    repository: Text = Field(default="", description="Its owner and name")
+    message: Text = Field(default="", description="Message of its commit")
+
+
+class ConcurrencyIn(Asked):
+    """A group of runs of which one is at work at a time: wait for the earlier one, or cancel it."""
+
+    group: Annotated[str, Field(min_length=1, max_length=512)]
+    on_conflict: OnConflict = OnConflict.WAIT
 
 
 class RunIn(Asked):
@@ -38,6 +48,15 @@ class RunIn(Asked):
     variables: Names = Field(default_factory=dict[str, str])
     metadata: dict[str, str | int | float] = Field(default_factory=dict[str, "str | int | float"], max_length=100)
     shards: int = Field(default=0, ge=0)
+    concurrency: ConcurrencyIn | None = None
+    actor: Text = Field(default="", description="The person the run is triggered for")
+    test_plan: int | None = Field(default=None, ge=1, description="Number of a test plan, in place of tests and tags")
+    reason: Text = ""
+
+
+class CancelIn(Asked):
+    """Why a run is stopped."""
+
     reason: Text = ""
 
 
@@ -50,7 +69,10 @@ class RerunIn(Asked):
 
 
 class CountsOut(BaseModel):
-    """Planned tests by state; the states are disjoint. ``did_not_run`` is a part of ``skipped``."""
+    """Planned tests by state; the states are disjoint.
+
+    ``did_not_run`` is a part of ``skipped``; ``snoozed`` tells how many red ones do not block.
+    """
 
     passed: int
     failed: int
@@ -64,6 +86,7 @@ class CountsOut(BaseModel):
     running: int
     total: int
     did_not_run: int
+    snoozed: int
 
     @classmethod
     def of(cls, value: Counts) -> "CountsOut":
@@ -108,6 +131,12 @@ class RunOut(BaseModel):
     error: ProblemOut | None
     problems: list[ProblemOut]
     triggered_by: str
+    actor: str
+    via: Via
+    group: str = Field(description="Its concurrency group")
+    superseded_by: int | None = Field(description="The run that took its place in the group")
+    cancelled_by: str
+    cancel_reason: str
     created_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
@@ -145,6 +174,12 @@ class RunOut(BaseModel):
             error=problems[0] if problems else None,
             problems=problems,
             triggered_by=run.triggered_by,
+            actor=run.actor,
+            via=run.via,
+            group=run.group,
+            superseded_by=run.superseded_by,
+            cancelled_by=run.cancelled_by,
+            cancel_reason=run.cancel_reason,
             created_at=when(run.created_at),
             started_at=when(run.started_at),
             finished_at=when(run.finished_at),

@@ -1,0 +1,1 @@
+"""The dialect of the CCExtractor Sample Platform's API. It translates and never decides."""

@@ -1,0 +1,1 @@
+"""The dialect of Empirical's API. It translates and never decides."""

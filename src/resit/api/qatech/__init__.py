@@ -1,0 +1,1 @@
+"""The dialect of QA.tech's API. It translates and never decides."""

@@ -1,0 +1,91 @@
+"""What can be asked of a run, and what makes a request senseless before anything is looked up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+from resit.domain.admission import Concurrency
+from resit.domain.errors import InvalidInput
+from resit.domain.ids import digest
+from resit.domain.project import check_text, check_variables
+from resit.domain.run import Build, Via
+from resit.services.catalog import MAX_SHARDS
+
+MAX_TESTS = 50_000
+MAX_TAGS = 100
+MAX_METADATA = 100
+MAX_ID = 4_000
+MAX_NUMBER = 2**53
+"""Greater than any run's number, and still within every database's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a trigger asks for. Empty members take the project's or environment's word.
+
+    ``tests`` are ids, keys or UUIDs of tests; ``lenient``: those that the suite does not have are left out.
+    ``test_plan``: the number of a saved selection, in place of ``tests`` and ``tags``.
+    """
+
+    environment: str = ""
+    build: Build = Build()
+    branch: str = ""
+    commit: str = ""
+    tags: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    lenient: bool = False
+    test_plan: int | None = None
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    metadata: Mapping[str, str | int | float] = field(default_factory=dict[str, "str | int | float"])
+    shards: int = 0
+    concurrency: Concurrency = Concurrency()
+    actor: str = ""
+    via: Via = Via.API
+    notify: bool | None = None
+    reason: str = ""
+
+    def digest(self, project: str) -> str:
+        """Equal requests have equal digests; an idempotency key is bound to one."""
+        return digest([project, asdict(self)])
+
+    def check(self) -> None:
+        """Raise :class:`InvalidInput` for what can't be meant."""
+        check_variables(self.variables)
+        if not 0 <= self.shards <= MAX_SHARDS:
+            raise InvalidInput(f"shards: 1 to {MAX_SHARDS}", field="shards")
+        check_tests(self.tests)
+        if len(self.tags) > MAX_TAGS:
+            raise InvalidInput(f"at most {MAX_TAGS} tags", field="tags")
+        for tag in self.tags:
+            check_text(tag, "tags")
+        if self.test_plan is not None and (self.tests or self.tags):
+            raise InvalidInput("a test plan says itself which tests it means: name one or the other", field="test_plan")
+        _check_metadata(self.metadata)
+        for name in Build.__dataclass_fields__:
+            check_text(getattr(self.build, name), f"build.{name}")
+        for name in ("branch", "commit", "reason", "actor"):
+            check_text(getattr(self, name), name)
+        if self.branch.startswith("-") or self.commit.startswith("-"):
+            raise InvalidInput("a branch or commit does not begin with '-'", field="branch")
+        check_text(self.concurrency.group, "concurrency")
+        self.concurrency.check()
+
+
+def check_tests(tests: Sequence[str]) -> None:
+    """Raise :class:`InvalidInput` for names that no test can have."""
+    if len(tests) > MAX_TESTS:
+        raise InvalidInput(f"at most {MAX_TESTS} tests", field="tests")
+    for test in tests:
+        if not test:
+            raise InvalidInput("an empty text names no test", field="tests")
+        check_text(test, "tests", MAX_ID)
+
+
+def _check_metadata(metadata: Mapping[str, str | int | float]) -> None:
+    if len(metadata) > MAX_METADATA:
+        raise InvalidInput(f"at most {MAX_METADATA} metadata entries", field="metadata")
+    for name, value in metadata.items():
+        check_text(name, "metadata")
+        if isinstance(value, str):
+            check_text(value, "metadata")
+        elif not abs(value) <= MAX_NUMBER:  # nor is "no number" (NaN)
+            raise InvalidInput(f"metadata {name!r}: numbers are finite and at most {MAX_NUMBER}", field="metadata")

@@ -1,0 +1,158 @@
+"""Pieces of queries that several reads share: what a run looks like to a reader, and filters as conditions."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+
+from resit.ports.reads import CaseFilter, LedgerFilter, RunFilter, RunView, TestCase
+from resit.storage import rows, tables
+
+_R, _L, _C, _E, _P = tables.runs, tables.ledger, tables.test_cases, tables.environments, tables.projects
+
+VIEW = (
+    select(_R, _P.c.slug.label("project"), _E.c.slug.label("environment"))
+    .join(_P, _P.c.id == _R.c.project_id)
+    .join(_E, _E.c.id == _R.c.environment_id)
+)
+"""Runs with the names of their projects and environments."""
+
+CASE = select(_C, (func.coalesce(_C.c.listed_in, 0) == func.coalesce(_P.c.listed_in, -1)).label("active")).join(
+    _P, _P.c.id == _C.c.project_id
+)
+"""Test cases, and whether they are part of the suite as it was listed last."""
+
+
+def contains(text: str, *columns: ColumnElement[Any]) -> ColumnElement[bool]:
+    """One of the columns contains ``text`` as it stands, in either case."""
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return or_(*(column.like(f"%{escaped}%", escape="\\") for column in columns))
+
+
+def run_view(row: Any) -> RunView:
+    """A row of :data:`VIEW`."""
+    return RunView(rows.run(row), row["project"], row["environment"])
+
+
+def test_case(row: Any) -> TestCase:
+    """A row of :data:`CASE`."""
+    path = tuple(rows.loads(row["title"], []))
+    own = rows.loads(row["own_tags"] or "", None)
+    return TestCase(
+        id=row["id"],
+        uuid=row["uuid"],
+        test=row["test"],
+        file=row["file"],
+        title=" › ".join(path),
+        variant=row["variant"],
+        tags=tuple(rows.loads(row["tags"], []) if own is None else own),
+        line=row["line"],
+        expected=row["expected"],
+        last_outcome=row["last_outcome"],
+        last_run_id=row["last_run_id"],
+        project_id=row["project_id"],
+        key=row["key"],
+        title_path=path,
+        active=bool(row["active"]),
+        draft=row["draft"],
+        goal=row["goal"],
+        first_commit=row["first_commit"],
+        last_commit=row["last_commit"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+_built_commit = func.json_extract(_R.c.build, "$.commit")
+
+
+def run_conditions(which: RunFilter) -> list[ColumnElement[bool]]:
+    """A filter over runs."""
+    found: list[ColumnElement[bool]] = []
+    equal = (
+        (_R.c.project_id, which.project_id),
+        (_R.c.id, which.run_id),
+        (_E.c.slug, which.environment or None),
+        (_E.c.platform, which.platform and which.platform.value),
+        (_R.c.branch, which.branch or None),
+        (func.coalesce(func.json_extract(_R.c.build, "$.branch"), _R.c.branch), which.build_branch or None),
+        (func.lower(func.coalesce(_built_commit, _R.c.commit_sha)), which.build_commit.lower() or None),
+    )
+    found.extend(column == value for column, value in equal if value is not None)
+    if which.environment_ids:
+        found.append(_R.c.environment_id.in_(which.environment_ids))
+    if which.kinds:
+        found.append(or_(*(_kind(status, verdict) for status, verdict in which.kinds)))
+    if which.created_from is not None:
+        found.append(_R.c.created_at >= which.created_from)
+    if which.created_to is not None:
+        found.append(_R.c.created_at <= which.created_to)
+    if which.before is not None:
+        found.append(_R.c.id < which.before)
+    return found
+
+
+def _kind(status: str | None, verdict: str | None) -> ColumnElement[bool]:
+    parts = [(_R.c.status, status), (_R.c.verdict, verdict)]
+    return and_(*(column == str(value) for column, value in parts if value is not None))
+
+
+def state_condition(state: str) -> ColumnElement[bool]:
+    """Ledger rows in a state: an outcome, or planned, running, did_not_run."""
+    match state:
+        case "planned":
+            return and_(_L.c.outcome.is_(None), _L.c.running.is_(False))
+        case "running":
+            return and_(_L.c.outcome.is_(None), _L.c.running.is_(True))
+        case "did_not_run":
+            return _L.c.precluded.is_(True)
+        case outcome:
+            return _L.c.outcome == outcome
+
+
+def ledger_conditions(run_id: int, which: LedgerFilter) -> list[ColumnElement[bool]]:
+    """A filter over one run's ledger."""
+    found = [_L.c.run_id == run_id, _L.c.ordinal > which.after]
+    if which.state:
+        found.append(state_condition(which.state))
+    if which.states:
+        found.append(or_(*(state_condition(state) for state in which.states)))
+    if which.text:
+        found.append(contains(which.text, _L.c.test, _L.c.file, _L.c.title, _L.c.reason))
+    if which.test:
+        found.append(or_(_L.c.test == which.test, _L.c.case_uuid == which.test))
+    if which.since is not None:
+        found.append(_L.c.seq > which.since)
+    return found
+
+
+def case_conditions(project_id: int, which: CaseFilter) -> list[ColumnElement[bool]]:
+    """A filter over a project's test cases; those that were only asked for and never seen are left out."""
+    found = [_C.c.project_id == project_id, or_(_C.c.listed_in.is_not(None), _C.c.draft)]
+    if which.active is not None:
+        active = func.coalesce(_C.c.listed_in, 0) == func.coalesce(_P.c.listed_in, -1)
+        found.append(active if which.active else ~active)
+    if which.names:
+        found.append(or_(*(column.in_(which.names) for column in (_C.c.test, _C.c.key, _C.c.uuid))))
+    if which.ids:
+        found.append(_C.c.id.in_(which.ids))
+    if which.file_prefix:
+        found.append(func.substr(_C.c.file, 1, len(which.file_prefix)) == which.file_prefix)
+    if which.tags:
+        # Tags are a JSON list of texts; one of them is found with its quotes.
+        own = func.coalesce(_C.c.own_tags, _C.c.tags)
+        bare = [rows.dumps(tag.removeprefix("@"))[1:-1] for tag in which.tags]
+        found.append(or_(*(contains(f'"{at}{tag}"', own) for tag in bare for at in ("", "@"))))
+    if which.search:
+        found.append(contains(which.search, _C.c.test, _C.c.file, _C.c.title))
+    if which.sample is not None:
+        paths = select(tables.files.c.path).where(
+            tables.files.c.id == which.sample, tables.files.c.project_id == project_id
+        )
+        found.append(_C.c.file.in_(paths))
+    equal = (
+        (_C.c.variant, which.variant),
+        (_C.c.first_commit, which.first_commit),
+        (_C.c.last_commit, which.last_commit),
+    )
+    found.extend(column == value for column, value in equal if value)
+    return found
