@@ -14,6 +14,7 @@ from resit.ports import Artifacts, Clock, Ids, Rates, Signer, Store
 from resit.ports.insights import Insights
 from resit.ports.reads import Reads
 from resit.services.access import Access
+from resit.services.cases import Cases
 from resit.services.catalog import Catalog
 from resit.services.people import Organizations, People
 from resit.services.resources import Resources
@@ -35,6 +36,7 @@ class Services:
     work: Work
     people: People
     organizations: Organizations
+    cases: Cases
     snoozes: Snoozes
     test_plans: TestPlans
     resources: Resources

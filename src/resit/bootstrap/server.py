@@ -27,6 +27,7 @@ from resit.integrations.files import FolderArtifacts
 from resit.integrations.keys import KeySigner, load_key
 from resit.integrations.world import SystemClock, SystemIds
 from resit.services.access import Access
+from resit.services.cases import Cases
 from resit.services.catalog import Catalog
 from resit.services.ingest import Ingest
 from resit.services.people import Organizations, People
@@ -95,6 +96,7 @@ def build(settings: Settings) -> Server:
         work=work,
         people=People(store, clock, ids),
         organizations=Organizations(store, clock),
+        cases=Cases(store, clock, ids),
         snoozes=Snoozes(store, clock),
         test_plans=TestPlans(store, clock),
         resources=Resources(store, clock, signer),

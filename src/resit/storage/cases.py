@@ -114,6 +114,10 @@ class Cases:
     def numbered(self, project_id: int, ids: Collection[int]) -> Sequence[CaseRow]:
         return self._some(project_id, ids, _C.c.id.in_)
 
+    def projects_with(self, name: str) -> Sequence[int]:
+        query = select(_C.c.project_id).where(_named([name])).distinct().order_by(_C.c.project_id)
+        return list(self._db.execute(query).scalars())
+
     def _some(
         self, project_id: int, names: Collection[Any], which: Callable[[list[Any]], ColumnElement[bool]]
     ) -> Sequence[CaseRow]:

@@ -26,6 +26,7 @@ from resit.integrations.keys import KeySigner
 from resit.ports import Outgoing
 from resit.ports.reads import LedgerFilter, RunFilter
 from resit.services.access import Access
+from resit.services.cases import Cases
 from resit.services.catalog import Catalog
 from resit.services.ingest import Ingest
 from resit.services.people import Organizations, People
@@ -114,6 +115,7 @@ class World:
         self.recovery = Recovery(self.store, self.clock)
         self.people = People(self.store, self.clock, self.ids)
         self.organizations = Organizations(self.store, self.clock)
+        self.cases = Cases(self.store, self.clock, self.ids)
         self.snoozes = Snoozes(self.store, self.clock)
         self.test_plans = TestPlans(self.store, self.clock)
         self.resources = Resources(self.store, self.clock, self.signer)
@@ -131,6 +133,7 @@ class World:
             work=self.work,
             people=self.people,
             organizations=self.organizations,
+            cases=self.cases,
             snoozes=self.snoozes,
             test_plans=self.test_plans,
             resources=self.resources,
