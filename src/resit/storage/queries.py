@@ -62,7 +62,15 @@ def test_case(row: Any) -> TestCase:
     )
 
 
-_built_commit = func.json_extract(_R.c.build, "$.commit")
+def built(name: str) -> ColumnElement[str | None]:
+    """A member of what is under test; null where nothing is said of it."""
+    return func.json_extract(func.nullif(_R.c.build, ""), f"$.{name}")
+
+
+built_branch: ColumnElement[Any] = func.coalesce(built("branch"), _R.c.branch)
+"""The branch of what is under test, or the test repository's where nothing is said of it."""
+built_commit: ColumnElement[Any] = func.coalesce(built("commit"), _R.c.commit_sha)
+"""The commit likewise."""
 
 
 def run_conditions(which: RunFilter) -> list[ColumnElement[bool]]:
@@ -74,8 +82,8 @@ def run_conditions(which: RunFilter) -> list[ColumnElement[bool]]:
         (_E.c.slug, which.environment or None),
         (_E.c.platform, which.platform and which.platform.value),
         (_R.c.branch, which.branch or None),
-        (func.coalesce(func.json_extract(_R.c.build, "$.branch"), _R.c.branch), which.build_branch or None),
-        (func.lower(func.coalesce(_built_commit, _R.c.commit_sha)), which.build_commit.lower() or None),
+        (built_branch, which.build_branch or None),
+        (func.lower(built_commit), which.build_commit.lower() or None),
     )
     found.extend(column == value for column, value in equal if value is not None)
     if which.environment_ids:
