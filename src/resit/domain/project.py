@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from resit.domain.errors import InvalidInput
 from resit.domain.selection import Filters
@@ -15,6 +16,7 @@ _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 REPOSITORY = re.compile(r"[a-zA-Z0-9_.-]+/[a-zA-Z0-9_.-]+")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_UNPRINTABLE = re.compile(r"[\x00-\x20\x7f\\]")
 MAX_TEXT = 2_000
 MAX_VARIABLES = 500
 MAX_VALUE = 32_768
@@ -108,6 +110,21 @@ def check_text(text: str, field: str, most: int = MAX_TEXT) -> str:
     if len(text) > most or _UNSTORABLE.search(text):
         raise InvalidInput(f"{field} has a NUL, half a character or over {most} characters", field=field)
     return text
+
+
+def check_url(url: str, field: str, most: int = MAX_TEXT) -> str:
+    """An ``http`` or ``https`` address without credentials in it, or :class:`InvalidInput`."""
+    check_text(url, field, most)
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        fine, parts = False, None
+    if parts is None or not fine or not url.isascii() or _UNPRINTABLE.search(url):
+        raise InvalidInput(f"{field} is an address with http:// or https://, its odd characters encoded", field=field)
+    if parts.username is not None or parts.password is not None:
+        raise InvalidInput(f"{field} holds no name or password: they would be shown to all who see it", field=field)
+    return url
 
 
 def split_login(source: str) -> tuple[str, str]:

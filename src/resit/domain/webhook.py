@@ -1,9 +1,13 @@
 """Webhooks: who is told of a run's life over HTTP."""
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import assert_never
 
+from resit.domain.errors import InvalidInput
 from resit.domain.run import Run
 from resit.domain.status import RunStatus, Verdict
 
@@ -17,6 +21,32 @@ class WebhookEvent(StrEnum):
     ERROR = "test_run.error"
     CANCELLED = "test_run.cancelled"
     TEST = "webhook.test"
+
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 - what a webhook's secret begins with
+"""What follows it is base64url; the bytes that it stands for are the key of the signature (Empirical, study 2.13)."""
+
+
+def parse_events(names: Iterable[str]) -> tuple[WebhookEvent, ...]:
+    """Events by name, each once, or :class:`InvalidInput` listing those that there are."""
+    found: dict[WebhookEvent, None] = {}
+    for name in names:
+        try:
+            found[WebhookEvent(name)] = None
+        except ValueError:
+            known = ", ".join(WebhookEvent)
+            raise InvalidInput(f"no event {name[:60]!r}; there are: {known}", field="events") from None
+    if not found:
+        raise InvalidInput(
+            f"a webhook asks for at least one event; there are: {', '.join(WebhookEvent)}", field="events"
+        )
+    return tuple(found)
+
+
+def payload(event: WebhookEvent, at: float, **about: object) -> str:
+    """The body of a notice: the event, when it was (ISO 8601, UTC), and what it is about."""
+    made = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps({"event": event.value, "created_at": made, **about})
 
 
 def event_of(before: RunStatus | None, run: Run) -> WebhookEvent | None:

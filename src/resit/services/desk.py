@@ -1,6 +1,5 @@
 """The runs that one transaction works on: each loaded once, changed in memory, saved once."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -11,10 +10,10 @@ from resit.domain.ids import case_key
 from resit.domain.ledger import Row
 from resit.domain.project import Project
 from resit.domain.run import Problem, Run
-from resit.domain.snooze import covering, covers
+from resit.domain.snooze import covering, names
 from resit.domain.status import RunStatus
 from resit.domain.verdict import verdict
-from resit.domain.webhook import Notice, event_of
+from resit.domain.webhook import Notice, event_of, payload
 from resit.ports import Outgoing, Transaction
 from resit.services.sources import planned_source
 
@@ -105,8 +104,9 @@ class Desk:
         held = covering(self.tx.snoozes.lasting(run.project_id, began), run.environment_id, began)
         if not held:
             return run
+        covered = names(held)
         found = self.tx.ledger.blocking(run.id)
-        rows = [item.row for item in found if covers(held, item.test.id, item.case_uuid, case_key(item.test))]
+        rows = [i.row for i in found if not covered.isdisjoint((i.test.id, i.case_uuid, case_key(i.test)))]
         return self.move(run, rows, [ledger.snoozed(row) for row in rows])
 
     def cancel(self, run: Run, by: str, reason: str = "", superseded_by: int | None = None) -> Run:
@@ -167,10 +167,10 @@ class Desk:
             return
         self._told[run.id] = run.status
         said = {"id": run.id, "uuid": run.uuid, "status": run.status, "verdict": run.verdict}
-        payload = json.dumps({"event": event, "test_run": said, "created_at": self.now})
+        words = payload(event, self.now, test_run=said)
         self.tx.webhooks.post(
             *(
-                Notice(id=0, webhook_id=webhook.id, event=event, payload=payload, due_at=self.now)
+                Notice(id=0, webhook_id=webhook.id, event=event, payload=words, due_at=self.now)
                 for webhook in self.tx.webhooks.of_project(run.project_id)
                 if webhook.active and event in webhook.events
             )

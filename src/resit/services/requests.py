@@ -53,10 +53,7 @@ class Request:
         if not 0 <= self.shards <= MAX_SHARDS:
             raise InvalidInput(f"shards: 1 to {MAX_SHARDS}", field="shards")
         check_tests(self.tests)
-        if len(self.tags) > MAX_TAGS:
-            raise InvalidInput(f"at most {MAX_TAGS} tags", field="tags")
-        for tag in self.tags:
-            check_text(tag, "tags")
+        check_tags(self.tags)
         if self.test_plan is not None and (self.tests or self.tags):
             raise InvalidInput("a test plan says itself which tests it means: name one or the other", field="test_plan")
         _check_metadata(self.metadata)
@@ -78,6 +75,14 @@ def check_tests(tests: Sequence[str]) -> None:
         if not test:
             raise InvalidInput("an empty text names no test", field="tests")
         check_text(test, "tests", MAX_ID)
+
+
+def check_tags(tags: Sequence[str]) -> None:
+    """Raise :class:`InvalidInput` for too many tags, or what can't be one."""
+    if len(tags) > MAX_TAGS:
+        raise InvalidInput(f"at most {MAX_TAGS} tags", field="tags")
+    for tag in tags:
+        check_text(tag, "tags")
 
 
 def _check_metadata(metadata: Mapping[str, str | int | float]) -> None:
