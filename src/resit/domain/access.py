@@ -39,6 +39,14 @@ class Role(StrEnum):
     USER = "user"
 
 
+def parse_role(name: str) -> Role:
+    """A role by name, or :class:`InvalidInput` listing the names that exist."""
+    try:
+        return Role(name)
+    except ValueError:
+        raise InvalidInput(f"unknown role {name[:60]!r}; there are: {', '.join(Role)}", field="role") from None
+
+
 _ADMINS_OWN = frozenset({Scope.BASELINES_WRITE, Scope.SYSTEM_WRITE, Scope.TOKENS_MANAGE, Scope.ADMIN})
 """Scopes that only an administrator may ask for by password (CCExtractor, study 2.2)."""
 
@@ -84,7 +92,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. ``project_id`` None: every project. ``role`` limits what a person's token may do beyond its scopes."""
+    """Who asks: a person by name, else the token. ``project_id`` None: every project.
+
+    ``role`` limits what a person's token may do beyond its scopes; a token that is nobody's has the role of its scopes.
+    """
 
     name: str
     project_id: int | None

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from resit.domain.access import PROJECT_SCOPES, Principal, Scope, Token, parse_scopes
-from resit.domain.errors import InvalidInput, NotFound, Unauthenticated
+from resit.domain.access import PROJECT_SCOPES, Principal, Role, Scope, Token, parse_scopes
+from resit.domain.errors import InvalidInput, NotFound, Suspended, Unauthenticated
 from resit.domain.ids import secret_digest
 from resit.domain.project import check_text
-from resit.ports import Clock, Ids, Store
+from resit.ports import Clock, Ids, Store, Transaction
 from resit.services.catalog import find_project
 
 PREFIX = 12
@@ -16,6 +16,33 @@ MAX_DAYS = 3650.0
 MAX_NAME = 200
 MAX_NUMBER = 2**53
 """Greater than any number of a row, and still within every database's."""
+
+
+def new_token(
+    tx: Transaction,
+    ids: Ids,
+    *,
+    name: str,
+    project_id: int | None,
+    scopes: tuple[Scope, ...],
+    user_id: int | None,
+    now: float,
+    days: float | None,
+) -> tuple[Token, str]:
+    """A token and its secret. What it may be is checked by who makes it."""
+    secret = ids.secret()
+    token = Token(
+        id=0,
+        name=name,
+        prefix=secret[:PREFIX],
+        digest=secret_digest(secret),
+        project_id=project_id,
+        scopes=scopes,
+        created_at=now,
+        user_id=user_id,
+        expires_at=None if days is None else now + days * 86400,
+    )
+    return tx.tokens.add(token), secret
 
 
 class Access:
@@ -43,35 +70,41 @@ class Access:
         for scope in wanted:
             principal.need(scope)
         check_text(name, "name", MAX_NAME)
-        now = self._clock.now()
-        secret = self._ids.secret()
         with self._store.write() as tx:
-            project_id = None
-            if project is not None:
-                project_id = find_project(tx, principal, project).id
-            token = tx.tokens.add(
-                Token(
-                    id=0,
-                    name=name,
-                    prefix=secret[:PREFIX],
-                    digest=secret_digest(secret),
-                    project_id=project_id,
-                    scopes=wanted,
-                    created_at=now,
-                    expires_at=None if expires_in_days is None else now + expires_in_days * 86400,
-                )
+            return new_token(
+                tx,
+                self._ids,
+                name=name,
+                project_id=None if project is None else find_project(tx, principal, project).id,
+                scopes=wanted,
+                user_id=principal.user_id,
+                now=self._clock.now(),
+                days=expires_in_days,
             )
-        return token, secret
 
     def authenticate(self, secret: str) -> Principal:
-        """Who bears this secret. Raises :class:`Unauthenticated`, always in the same words."""
+        """Who bears this secret.
+
+        Raises :class:`Unauthenticated`, always in the same words, and :class:`Suspended` for everybody but an
+        administrator bound to no project while the organization is suspended.
+        """
         digest = secret_digest(secret)
         with self._store.read() as tx:
-            found = [t for t in tx.tokens.by_prefix(secret[:PREFIX]) if t.digest == digest]
-        if not found or not found[0].valid(self._clock.now()):
-            raise Unauthenticated("no valid token: send one as 'Authorization: Bearer <token>'")
-        token = found[0]
-        return Principal(token.name or f"token {token.id}", token.project_id, frozenset(token.scopes))
+            token = next((t for t in tx.tokens.by_prefix(secret[:PREFIX]) if t.digest == digest), None)
+            if token is None or not token.valid(self._clock.now()):
+                raise _unknown()
+            user = None if token.user_id is None else tx.users.get(token.user_id)
+            suspended = tx.organization.get().suspended
+        if token.user_id is None:
+            name, email = token.name or f"token {token.id}", ""
+            role = Role.ADMIN if Scope.ADMIN in token.scopes else Role.CONTRIBUTOR
+        elif user is None or user.disabled:
+            raise _unknown()
+        else:
+            name, email, role = user.name, user.email, user.role
+        if suspended and (role is not Role.ADMIN or token.project_id is not None):
+            raise Suspended("the organization is suspended: ask its operator (resit org set --no-suspended)")
+        return Principal(name, token.project_id, frozenset(token.scopes), role, token.user_id, token.id, email)
 
     def tokens(self, principal: Principal) -> Sequence[Token]:
         """The tokens within reach, without their secrets."""
@@ -79,12 +112,54 @@ class Access:
         with self._store.read() as tx:
             return tx.tokens.all(principal.project_id)
 
+    def own_tokens(self, principal: Principal) -> Sequence[Token]:
+        """The bearer's own tokens, without their secrets: a person's all, else the one that was sent."""
+        return self.tokens_of(principal, everyone=False, offset=0, limit=MAX_NUMBER)[0]
+
+    def tokens_of(
+        self, principal: Principal, *, everyone: bool, offset: int, limit: int
+    ) -> tuple[Sequence[Token], int]:
+        """A page of the bearer's own tokens, or of ``everyone``'s within reach, oldest first, and how many there are.
+
+        Raises :class:`Forbidden`: everyone's are for an administrator with the scope tokens:manage.
+        """
+        if everyone:
+            principal.need_role(Role.ADMIN)
+            principal.need(Scope.TOKENS_MANAGE)
+        with self._store.read() as tx:
+            if everyone:
+                return tx.tokens.page(None, principal.project_id, offset, limit)
+            if principal.user_id is not None:
+                return tx.tokens.page(principal.user_id, None, offset, limit)
+            own = tx.tokens.get(principal.token_id)
+            return ([own] if own else [])[offset : offset + limit], 1 if own else 0
+
     def revoke(self, principal: Principal, id: int) -> None:
-        """End a token's life; a second time is no error."""
-        principal.need(Scope.TOKENS_MANAGE)
+        """End a token's life; a second time is no error. One's own need no scope, others' tokens:manage.
+
+        Raises :class:`NotFound`, :class:`Forbidden`. For a person without the scope, others' tokens do not exist
+        (CCExtractor, study 1.2).
+        """
         with self._store.write() as tx:
             token = tx.tokens.get(id) if 0 < id < MAX_NUMBER else None
-            if token is None or not principal.reaches(token.project_id):
-                raise NotFound(f"no token {id}")
+            if token is None or not _own(principal, token):
+                if principal.user_id is None:
+                    principal.need(Scope.TOKENS_MANAGE)
+                managed = not principal.scopes.isdisjoint((Scope.TOKENS_MANAGE, Scope.ADMIN))
+                if token is None or not managed or not principal.reaches(token.project_id):
+                    raise NotFound(f"no token {id}", resource="token", id=id)
             if token.revoked_at is None:
                 tx.tokens.save(replace(token, revoked_at=self._clock.now()))
+
+    def revoke_current(self, principal: Principal) -> None:
+        """End the life of the token that was sent with this request."""
+        self.revoke(principal, principal.token_id)
+
+
+def _own(principal: Principal, token: Token) -> bool:
+    """True for the token that was sent, and for those of the person who sent it."""
+    return token.id == principal.token_id or (principal.user_id is not None and token.user_id == principal.user_id)
+
+
+def _unknown() -> Unauthenticated:
+    return Unauthenticated("no valid token: send one as 'Authorization: Bearer <token>'")

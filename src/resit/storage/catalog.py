@@ -100,6 +100,27 @@ class Tokens:
             query = query.where(tables.tokens.c.project_id == project_id)
         return [rows.token(row) for row in self._db.execute(query).mappings()]
 
+    def page(self, user_id: int | None, project_id: int | None, offset: int, limit: int) -> tuple[Sequence[Token], int]:
+        table = tables.tokens
+        which = [
+            column == value
+            for column, value in ((table.c.user_id, user_id), (table.c.project_id, project_id))
+            if value is not None
+        ]
+        query = select(table).where(*which).order_by(table.c.id).offset(offset).limit(limit)
+        total = self._db.execute(select(func.count()).select_from(table).where(*which)).scalar_one()
+        return [rows.token(row) for row in self._db.execute(query).mappings()], total
+
+    def named(self, user_id: int, name: str) -> bool:
+        table = tables.tokens
+        query = select(table.c.id).where(table.c.user_id == user_id, table.c.name == name).limit(1)
+        return self._db.execute(query).first() is not None
+
+    def revoke_all(self, user_id: int, now: float) -> None:
+        table = tables.tokens
+        own = update(table).where(table.c.user_id == user_id, table.c.revoked_at.is_(None))
+        self._db.execute(own.values(revoked_at=now))
+
     def save(self, token: Token) -> None:
         self._db.execute(update(tables.tokens).where(tables.tokens.c.id == token.id).values(rows.token_values(token)))
 

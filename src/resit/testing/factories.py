@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from resit.domain.access import Principal, Scope
+from resit.domain.access import Principal, Role, Scope
 from resit.domain.attempt import Attempt
 from resit.domain.events import DidNotRun, Failure, TestEvent, TestResult, TestStarted
 from resit.domain.events import NotFound as NotCollected
@@ -18,7 +18,7 @@ from resit.ports import Ledgered
 
 NOW = 1_700_000_000.0
 """The time at which tests begin."""
-ADMIN = Principal("admin", None, frozenset({Scope.ADMIN}))
+ADMIN = Principal("admin", None, frozenset({Scope.ADMIN}), Role.ADMIN)
 """Who may do everything."""
 
 

@@ -18,6 +18,7 @@ from resit.config import Settings
 from resit.control.signals import Signals
 from resit.domain import wire
 from resit.domain.events import TestEvent
+from resit.domain.passwords import Strength
 from resit.domain.plan import PlannedTest
 from resit.domain.project import Environment, Project
 from resit.domain.run import PlanFacts, Run
@@ -113,7 +114,7 @@ class World:
         self.ingest = Ingest(self.store, self.clock, max_log=10_000)
         self.planner = Planner(self.store, self.clock)
         self.recovery = Recovery(self.store, self.clock)
-        self.people = People(self.store, self.clock, self.ids)
+        self.people = People(self.store, self.clock, self.ids, Strength(n=16, rounds=1))
         self.organizations = Organizations(self.store, self.clock)
         self.cases = Cases(self.store, self.clock, self.ids)
         self.snoozes = Snoozes(self.store, self.clock)

@@ -21,8 +21,9 @@ def bearer(world: World, **asked: Any) -> Principal:
 
 def test_a_token_speaks_for_its_project_with_its_scopes(world: World) -> None:
     project = world.project()
-    assert bearer(world) == Principal("token 1", project.id, frozenset(PROJECT_SCOPES))
-    assert bearer(world, scopes=["runs:read"], name="ci") == Principal("ci", project.id, frozenset({Scope.RUNS_READ}))
+    assert bearer(world) == Principal("token 1", project.id, frozenset(PROJECT_SCOPES), token_id=1)
+    found = bearer(world, scopes=["runs:read"], name="ci")
+    assert found == Principal("ci", project.id, frozenset({Scope.RUNS_READ}), token_id=2)
     assert bearer(world, project=None, scopes=["admin"]).project_id is None
 
 
