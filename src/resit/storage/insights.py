@@ -153,6 +153,13 @@ class SqlInsights:
         truncated: set[str] = set()
         # the newest first; a run has a test case once
         place = func.row_number().over(partition_by=_L.c.case_uuid, order_by=_L.c.run_id.desc()).label("place")
+        # the numbers of the window's runs, so that the ledger's index is searched for these alone
+        bounds = self._all(
+            select(func.min(_R.c.id).label("first"), func.max(_R.c.id).label("last")).where(*_within(which))
+        )
+        first, last = bounds[0]["first"], bounds[0]["last"]
+        if first is None:
+            return History({})
         for some in slices(dict.fromkeys(cases)):
             ranked = (
                 select(*_EXECUTION, place)
@@ -160,6 +167,7 @@ class SqlInsights:
                 .where(
                     *_within(which),
                     _L.c.case_uuid.in_(some),
+                    _L.c.run_id.between(first, last),
                     _L.c.outcome.is_not(None),
                     _L.c.outcome != Outcome.CANCELLED.value,
                 )
