@@ -83,7 +83,12 @@ class Environment:
 
 def repository(project: Project) -> str:
     """The owner and name of what is under test: the project's word, else its git URL's end, else ``local/<slug>``."""
-    return project.repository or source_repository(project.source) or f"local/{project.slug}"
+    return under_test(project.repository, project.source, project.slug)
+
+
+def under_test(said: str, source: str, slug: str) -> str:
+    """:func:`repository` of a project of which only this is known."""
+    return said or source_repository(source) or f"local/{slug}"
 
 
 def source_repository(source: str) -> str:

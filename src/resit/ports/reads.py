@@ -18,11 +18,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run with the names that people know its project and environment by."""
+    """A run with the names that people know its project and environment by.
+
+    ``repository``: the owner and name of what is under test; ``source``: where the tests are.
+    """
 
     run: Run
     project: str
     environment: str
+    project_uuid: str = ""
+    repository: str = ""
+    source: str = ""
+    platform: Platform = Platform.LINUX
 
 
 Kind = tuple[RunStatus | None, Verdict | None]
@@ -45,18 +52,22 @@ class RunOrder(StrEnum):
 class RunFilter:
     """Which runs; empty members don't narrow. ``before``: older than this run (newest first).
 
-    ``branch`` is the test repository's; ``build_branch`` and ``build_commit`` are those of what is under test, or the
+    ``branch`` is the test repository's, ``branches`` any of several (an empty text: runs that named none);
+    ``build_branch`` and ``build_commit`` are those of what is under test, or the
     test repository's where nothing is said of it.
-    ``kinds``: any of these. Times are seconds since the epoch, inclusive.
+    ``kinds``: any of these. ``project_ids``: any of these; none when there are none of them. Times are seconds since
+    the epoch, inclusive.
     """
 
     project_id: int | None = None
+    project_ids: tuple[int, ...] | None = None
     run_id: int | None = None
     environment: str = ""
     environment_ids: tuple[int, ...] = ()
     platform: Platform | None = None
     kinds: tuple[Kind, ...] = ()
     branch: str = ""
+    branches: tuple[str, ...] = ()
     build_branch: str = ""
     build_commit: str = ""
     created_from: float | None = None
@@ -68,11 +79,16 @@ class RunFilter:
 class LedgerFilter:
     """Which ledger rows. ``state``: an outcome, or planned, running, did_not_run. ``since``: changed after this seq.
 
-    ``states``: any of these.
+    ``states``: any of these. ``file``: exactly this one; ``file_part``: a part of its path; ``folder``: the first one
+    of its path; ``tag``: one of the test's, compared without a leading ``@``. The last three are found in either case.
     """
 
     state: str = ""
     states: tuple[str, ...] = ()
+    file: str | None = None
+    file_part: str = ""
+    folder: str = ""
+    tag: str = ""
     text: str = ""
     test: str = ""
     after: int = -1
@@ -121,7 +137,8 @@ class CaseFilter:
     """Which test cases. ``active``: those of the last listing of the suite (True), the others (False), both (None).
 
     ``names``: any of these ids, keys or UUIDs; ``tags``: any of these, compared without a leading ``@``; ``sample``:
-    those of this file's number.
+    those of this file's number; ``folder``: the first one of the file's path, in either case. ``drafts`` False: without
+    those that somebody wrote down and no suite has.
     """
 
     active: bool | None = None
@@ -134,6 +151,8 @@ class CaseFilter:
     first_commit: str = ""
     last_commit: str = ""
     sample: int | None = None
+    folder: str = ""
+    drafts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +163,21 @@ class FileView:
     path: str
     tests: int
     created_at: float
+    project_id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFilter:
+    """Which files of tests; empty members don't narrow.
+
+    ``text``: a part of the path; ``active``: with active tests (True) or without (False); ``extension``: without its
+    dot; ``tag``: one that an active test of it has, compared without a leading ``@``. All are found in either case.
+    """
+
+    text: str = ""
+    active: bool | None = None
+    extension: str = ""
+    tag: str = ""
 
 
 class Reads(Protocol):
@@ -152,14 +186,19 @@ class Reads(Protocol):
     def runs_slice(
         self, which: RunFilter, offset: int, limit: int, order: RunOrder = RunOrder.NEWEST
     ) -> Slice[RunView]: ...
-    def cases_slice(self, project_id: int, which: CaseFilter, offset: int, limit: int) -> Slice[TestCase]: ...
+    def cases_slice(self, project_id: int | None, which: CaseFilter, offset: int, limit: int) -> Slice[TestCase]: ...
     def cases_of(self, uuids: Collection[str]) -> Mapping[str, TestCase]:
         """Test cases by their UUIDs, whatever project they are of."""
         ...
 
     def ledger_slice(self, run_id: int, which: LedgerFilter, offset: int, limit: int) -> Slice[Ledgered]: ...
     def files_slice(self, project_id: int | None, text: str, offset: int, limit: int) -> Slice[FileView]: ...
+    def files_like(self, project_id: int | None, which: FileFilter, offset: int, limit: int) -> Slice[FileView]: ...
     def file(self, project_id: int | None, id: int) -> FileView | None: ...
+    def file_tags(self, ids: Collection[int]) -> Mapping[int, Sequence[str]]:
+        """The tags of the active tests of files, by the files' numbers, without doubles."""
+        ...
+
     def file_numbers(self, project_id: int, paths: Collection[str]) -> Mapping[str, int]:
         """The numbers of files by their paths."""
         ...
@@ -176,6 +215,10 @@ class Reads(Protocol):
 
     def latest_run(self, environment_id: int, branch: str = "") -> RunView | None:
         """The newest run of an environment (and, when given, of a branch of its build or its tests)."""
+        ...
+
+    def projects_for(self, project_id: int | None, repository: str) -> Sequence[Project]:
+        """The projects that test what has this owner and name (in either case), oldest first."""
         ...
 
     def projects(self, project_id: int | None, after: int, limit: int) -> Page[Project]: ...

@@ -1,16 +1,26 @@
 """Pieces of queries that several reads share: what a run looks like to a reader, and filters as conditions."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
+from resit.domain.project import Platform, under_test
 from resit.ports.reads import CaseFilter, LedgerFilter, RunFilter, RunView, TestCase
 from resit.storage import rows, tables
 
 _R, _L, _C, _E, _P = tables.runs, tables.ledger, tables.test_cases, tables.environments, tables.projects
 
 VIEW = (
-    select(_R, _P.c.slug.label("project"), _E.c.slug.label("environment"))
+    select(
+        _R,
+        _P.c.slug.label("project"),
+        _P.c.uuid.label("project_uuid"),
+        _P.c.repository.label("repository"),
+        _P.c.source.label("source"),
+        _E.c.slug.label("environment"),
+        _E.c.platform.label("platform"),
+    )
     .join(_P, _P.c.id == _R.c.project_id)
     .join(_E, _E.c.id == _R.c.environment_id)
 )
@@ -24,13 +34,42 @@ CASE = select(_C, (func.coalesce(_C.c.listed_in, 0) == func.coalesce(_P.c.listed
 
 def contains(text: str, *columns: ColumnElement[Any]) -> ColumnElement[bool]:
     """One of the columns contains ``text`` as it stands, in either case."""
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return or_(*(column.like(f"%{escaped}%", escape="\\") for column in columns))
+    return or_(*(column.like(f"%{_literally(text)}%", escape="\\") for column in columns))
+
+
+def _literally(text: str) -> str:
+    """A text as a pattern that means nothing but itself."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def ends(text: str, column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """The column ends with ``text``, in either case."""
+    return column.like(f"%{_literally(text)}", escape="\\")
+
+
+def first_folder(name: str, column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """The first folder of a path has this name, in either case."""
+    return func.substr(column, 1, func.instr(column, "/") - 1).like(_literally(name), escape="\\")
+
+
+def tagged(tags: Iterable[str], column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """One of the tags is in a column that holds a JSON list of texts; one of them is found with its quotes."""
+    bare = [rows.dumps(tag.removeprefix("@"))[1:-1] for tag in tags]
+    return or_(*(contains(f'"{at}{tag}"', column) for tag in bare for at in ("", "@")))
 
 
 def run_view(row: Any) -> RunView:
     """A row of :data:`VIEW`."""
-    return RunView(rows.run(row), row["project"], row["environment"])
+    source, slug = row["source"], row["project"]
+    return RunView(
+        rows.run(row),
+        slug,
+        row["environment"],
+        project_uuid=row["project_uuid"],
+        repository=under_test(row["repository"], source, slug),
+        source=source,
+        platform=Platform(row["platform"]),
+    )
 
 
 def test_case(row: Any) -> TestCase:
@@ -86,6 +125,8 @@ def run_conditions(which: RunFilter) -> list[ColumnElement[bool]]:
         (func.lower(built_commit), which.build_commit.lower() or None),
     )
     found.extend(column == value for column, value in equal if value is not None)
+    if which.project_ids is not None:
+        found.append(_R.c.project_id.in_(which.project_ids))
     if which.environment_ids:
         found.append(_R.c.environment_id.in_(which.environment_ids))
     if which.kinds:
@@ -128,14 +169,24 @@ def ledger_conditions(run_id: int, which: LedgerFilter) -> list[ColumnElement[bo
         found.append(contains(which.text, _L.c.test, _L.c.file, _L.c.title, _L.c.reason))
     if which.test:
         found.append(or_(_L.c.test == which.test, _L.c.case_uuid == which.test))
+    if which.file is not None:
+        found.append(_L.c.file == which.file)
+    if which.file_part:
+        found.append(contains(which.file_part, _L.c.file))
+    if which.folder:
+        found.append(first_folder(which.folder, _L.c.file))
+    if which.tag:
+        found.append(tagged([which.tag], _L.c.tags))
     if which.since is not None:
         found.append(_L.c.seq > which.since)
     return found
 
 
-def case_conditions(project_id: int, which: CaseFilter) -> list[ColumnElement[bool]]:
-    """A filter over a project's test cases; those that were only asked for and never seen are left out."""
-    found = [_C.c.project_id == project_id, or_(_C.c.listed_in.is_not(None), _C.c.draft)]
+def case_conditions(project_id: int | None, which: CaseFilter) -> list[ColumnElement[bool]]:
+    """A filter over test cases (of a project); those that were only asked for and never seen are left out."""
+    found = [or_(_C.c.listed_in.is_not(None), _C.c.draft)]
+    if project_id is not None:
+        found.append(_C.c.project_id == project_id)
     if which.active is not None:
         active = func.coalesce(_C.c.listed_in, 0) == func.coalesce(_P.c.listed_in, -1)
         found.append(active if which.active else ~active)
@@ -146,17 +197,17 @@ def case_conditions(project_id: int, which: CaseFilter) -> list[ColumnElement[bo
     if which.file_prefix:
         found.append(func.substr(_C.c.file, 1, len(which.file_prefix)) == which.file_prefix)
     if which.tags:
-        # Tags are a JSON list of texts; one of them is found with its quotes.
-        own = func.coalesce(_C.c.own_tags, _C.c.tags)
-        bare = [rows.dumps(tag.removeprefix("@"))[1:-1] for tag in which.tags]
-        found.append(or_(*(contains(f'"{at}{tag}"', own) for tag in bare for at in ("", "@"))))
+        found.append(tagged(which.tags, func.coalesce(_C.c.own_tags, _C.c.tags)))
+    if which.folder:
+        found.append(first_folder(which.folder, _C.c.file))
+    if not which.drafts:
+        found.append(~_C.c.draft)
     if which.search:
         found.append(contains(which.search, _C.c.test, _C.c.file, _C.c.title))
     if which.sample is not None:
-        paths = select(tables.files.c.path).where(
-            tables.files.c.id == which.sample, tables.files.c.project_id == project_id
-        )
-        found.append(_C.c.file.in_(paths))
+        files = tables.files
+        here = (files.c.id == which.sample, files.c.project_id == _C.c.project_id, files.c.path == _C.c.file)
+        found.append(select(files.c.id).where(*here).correlate(_C).exists())
     equal = (
         (_C.c.variant, which.variant),
         (_C.c.first_commit, which.first_commit),

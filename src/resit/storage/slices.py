@@ -1,14 +1,26 @@
 """Lists that vendors' APIs page by offset, with how many there are in all."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Engine, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Engine, Select, Table, and_, func, or_, select
 
+from resit.domain.project import Project
+from resit.domain.project import repository as repository_of
 from resit.domain.resource import Resource, ResourceStatus
 from resit.domain.snooze import Snooze
 from resit.ports import Ledgered
-from resit.ports.reads import CaseFilter, FileView, LedgerFilter, RunFilter, RunOrder, RunView, Slice, TestCase
+from resit.ports.reads import (
+    CaseFilter,
+    FileFilter,
+    FileView,
+    LedgerFilter,
+    RunFilter,
+    RunOrder,
+    RunView,
+    Slice,
+    TestCase,
+)
 from resit.storage import rows, shelf, tables
 from resit.storage.cases import slices
 from resit.storage.connect import transaction
@@ -17,9 +29,11 @@ from resit.storage.queries import (
     VIEW,
     case_conditions,
     contains,
+    ends,
     ledger_conditions,
     run_conditions,
     run_view,
+    tagged,
     test_case,
 )
 
@@ -64,7 +78,7 @@ class SqlSlices:
                 total = connection.execute(counted.where(*conditions)).scalar_one()
         return Slice([run_view(row) for row in found], total)
 
-    def cases_slice(self, project_id: int, which: CaseFilter, offset: int, limit: int) -> Slice[TestCase]:
+    def cases_slice(self, project_id: int | None, which: CaseFilter, offset: int, limit: int) -> Slice[TestCase]:
         return self._slice(CASE.where(*case_conditions(project_id, which)), test_case, _C.c.id.asc(), offset, limit)
 
     def cases_of(self, uuids: Collection[str]) -> Mapping[str, TestCase]:
@@ -94,6 +108,51 @@ class SqlSlices:
         if text:
             query = query.where(contains(text, _F.c.path))
         return self._slice(query, _file, _F.c.id.asc(), offset, limit)
+
+    def files_like(self, project_id: int | None, which: FileFilter, offset: int, limit: int) -> Slice[FileView]:
+        query = self._files(project_id)
+        if which.text:
+            query = query.where(contains(which.text, _F.c.path))
+        if which.extension:
+            query = query.where(ends(f".{which.extension}", _F.c.path))
+        active = self._active_cases(tables.projects)
+        if which.active is not None:
+            query = query.where(active.exists() if which.active else ~active.exists())
+        if which.tag:
+            own = func.coalesce(_C.c.own_tags, _C.c.tags)
+            query = query.where(active.where(tagged([which.tag], own)).exists())
+        return self._slice(query, _file, _F.c.id.asc(), offset, limit)
+
+    def _active_cases(self, projects: Table) -> Select[Any]:
+        """The active test cases of a file, for a question about files."""
+        return (
+            select(_C.c.id)
+            .where(_C.c.project_id == _F.c.project_id, _C.c.file == _F.c.path, _C.c.listed_in == projects.c.listed_in)
+            .correlate(_F, projects)
+        )
+
+    def file_tags(self, ids: Collection[int]) -> Mapping[int, Sequence[str]]:
+        projects = tables.projects
+        found: dict[int, dict[str, None]] = {id: {} for id in ids}
+        for some in slices(found):
+            query = (
+                select(_F.c.id, func.coalesce(_C.c.own_tags, _C.c.tags).label("tags"))
+                .join(projects, projects.c.id == _F.c.project_id)
+                .join(_C, and_(_C.c.project_id == _F.c.project_id, _C.c.file == _F.c.path))
+                .where(_F.c.id.in_(some), _C.c.listed_in == projects.c.listed_in)
+                .distinct()
+            )
+            for row in self._all(query):
+                found[row["id"]].update(dict.fromkeys(rows.loads(row["tags"], [])))
+        return {id: list(tags) for id, tags in found.items()}
+
+    def projects_for(self, project_id: int | None, repository: str) -> Sequence[Project]:
+        table = tables.projects
+        query = select(table).order_by(table.c.id)
+        if project_id is not None:
+            query = query.where(table.c.id == project_id)
+        found = [rows.project(row) for row in self._all(query)]
+        return [project for project in found if repository_of(project).lower() == repository.lower()]
 
     def file(self, project_id: int | None, id: int) -> FileView | None:
         found = self._all(self._files(project_id).where(_F.c.id == id))
@@ -133,4 +192,4 @@ class SqlSlices:
 
 
 def _file(row: Any) -> FileView:
-    return FileView(row["id"], row["path"], row["tests"], row["created_at"])
+    return FileView(row["id"], row["path"], row["tests"], row["created_at"], row["project_id"])
