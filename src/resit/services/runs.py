@@ -14,6 +14,7 @@ from resit.domain.rerun import Again
 from resit.domain.run import Run
 from resit.domain.selection import Selection, failed
 from resit.domain.status import SelectionKind
+from resit.domain.test_plan import TestPlan
 from resit.ports import ArtifactRow, Clock, Ids, Store, Transaction
 from resit.services.catalog import find_project
 from resit.services.desk import Desk
@@ -62,8 +63,9 @@ class Runs:
             remembered = self._remembered(tx, found, key, said)
             if remembered:
                 return remembered, False
-            environment = _environment(tx, found, request.environment)
-            selection = _selection(tx, found, request)
+            plan = _test_plan(tx, found, request)
+            environment = _environment(tx, found, request.environment or _target(tx, plan))
+            selection = _selection(tx, found, request, plan)
             self._need_quota(tx)
             run = self._requested(principal, found, environment, request)
             run = self._put(tx, found, replace(run, selection=selection), request.concurrency)
@@ -101,6 +103,7 @@ class Runs:
             if remembered:
                 return remembered, False
             if request is None:
+                _environment(tx, project, environment.slug)
                 run = self._repeated(principal, origin, environment)
             else:
                 environment = _environment(tx, project, request.environment)
@@ -191,11 +194,9 @@ class Runs:
     def _put(self, tx: Transaction, project: Project, run: Run, concurrency: Concurrency) -> Run:
         """Store a new run and let it go ahead, or wait for its turn."""
         desk = Desk(tx, run.created_at)
-        run = desk.add(run)
         if not project.max_runs and not run.group:
-            run = desk.go_ahead(run)
-            desk.file()
-            return run
+            return desk.add(run, go_ahead=True)
+        run = desk.add(run)
         if concurrency.on_conflict is OnConflict.CANCEL:
             for other in superseded(tx.runs.open_of_project(project.id), run):
                 desk.cancel(desk.run(other.id), run.triggered_by, "a later run of its group took its place", run.id)
@@ -245,18 +246,33 @@ def _environment(tx: Transaction, project: Project, slug: str) -> Environment:
     )
 
 
-def _selection(tx: Transaction, project: Project, request: Request) -> Selection:
-    if request.test_plan is not None:
-        plan = tx.test_plans.get(request.test_plan)
-        if plan is None or plan.project_id != project.id:
-            raise NotFound(f"no test plan {request.test_plan}", field="test_plan")
-        return plan.selection
-    if not request.tests and not request.tags:
+def _test_plan(tx: Transaction, project: Project, request: Request) -> TestPlan | None:
+    """The test plan that a request names. Raises :class:`NotFound`."""
+    if request.test_plan is None:
+        return None
+    plan = tx.test_plans.get(request.test_plan) if 0 < request.test_plan < MAX_NUMBER else None
+    if plan is None or plan.project_id != project.id:
+        raise NotFound(f"no test plan {request.test_plan}", field="test_plan")
+    return plan
+
+
+def _target(tx: Transaction, plan: TestPlan | None) -> str:
+    """The slug of the environment that a test plan names; empty for none."""
+    found = tx.projects.environment(plan.environment_id) if plan and plan.environment_id else None
+    return found.slug if found else ""
+
+
+def _selection(tx: Transaction, project: Project, request: Request, plan: TestPlan | None) -> Selection:
+    if plan is not None:
+        found = plan.selection
+    elif request.tests or request.tags:
+        tests = tuple(dict.fromkeys(request.tests))
+        found = Selection(SelectionKind.CHOSEN, tests, request.tags, lenient=request.lenient)
+    else:
         return Selection()
-    if drafts := [case.uuid for case in tx.cases.named(project.id, request.tests) if case.draft]:
+    if drafts := [case.uuid for case in tx.cases.named(project.id, found.tests) if case.draft]:
         raise InvalidInput(f"test case {drafts[0]} is a draft: the suite has no such test", field="tests")
-    tests = tuple(dict.fromkeys(request.tests))
-    return Selection(SelectionKind.CHOSEN, tests, request.tags, lenient=request.lenient)
+    return found
 
 
 def _again(tx: Transaction, origin: Run, project: Project, again: Again) -> Selection:

@@ -34,6 +34,10 @@ class Projects:
         row = self._db.execute(select(tables.projects).where(tables.projects.c.slug == slug)).mappings().first()
         return rows.project(row) if row else None
 
+    def by_uuid(self, uuid: str) -> Project | None:
+        row = self._db.execute(select(tables.projects).where(tables.projects.c.uuid == uuid)).mappings().first()
+        return rows.project(row) if row else None
+
     def save(self, project: Project) -> None:
         table = tables.projects
         self._db.execute(update(table).where(table.c.id == project.id).values(rows.project_values(project)))
@@ -43,6 +47,11 @@ class Projects:
         values = rows.environment_values(environment, "")
         del values["sealed"], values["secret_names"]
         self._db.execute(update(table).where(table.c.id == environment.id).values(values))
+
+    def save_secrets(self, environment: Environment, sealed: str) -> None:
+        table = tables.environments
+        names = rows.environment_values(environment, sealed)["secret_names"]
+        self._db.execute(update(table).where(table.c.id == environment.id).values(secret_names=names, sealed=sealed))
 
     def environments(self, project_id: int) -> Sequence[Environment]:
         table = tables.environments

@@ -200,7 +200,7 @@ ROUTES = [
     ("GET", "/projects", "runs:read"),
     ("POST", "/projects", "admin"),
     ("GET", "/projects/shop", "runs:read"),
-    ("POST", "/projects/shop/environments", "system:write"),
+    ("POST", "/projects/shop/environments", "runs:write"),
     ("GET", "/projects/shop/environments", "runs:read"),
     ("GET", "/projects/shop/test-cases", "results:read"),
     ("GET", "/projects/shop/test-cases/a", "results:read"),

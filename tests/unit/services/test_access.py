@@ -241,7 +241,7 @@ def test_environments_need_their_scope_and_reach(world: World) -> None:
     world.project("other")
     words: dict[str, Any] = {"slug": "x", "variables": {}, "secrets": {}}
     with pytest.raises(Forbidden):
-        world.catalog.add_environment(bearer(world), "shop", **words)
+        world.catalog.add_environment(bearer(world, scopes=["runs:read"]), "shop", **words)
     with pytest.raises(NotFound):
-        world.catalog.add_environment(bearer(world, scopes=["system:write"]), "other", **words)
-    assert world.catalog.add_environment(bearer(world, scopes=["system:write"]), "shop", **words)
+        world.catalog.add_environment(bearer(world, scopes=["runs:write"]), "other", **words)
+    assert world.catalog.add_environment(bearer(world, scopes=["runs:write"]), "shop", **words)
