@@ -45,11 +45,14 @@ class Desk:
             self._told[id] = found.status
         return self._runs[id]
 
-    def add(self, run: Run) -> Run:
-        """A new run, waiting to be admitted."""
-        run = self.tx.runs.add(run)
+    def add(self, run: Run, go_ahead: bool = False) -> Run:
+        """A new run that waits to be admitted, or goes ahead at once."""
+        run = self.tx.runs.add(self._admitted(run) if go_ahead else run)
         self._runs[run.id] = run
         self._told[run.id] = None
+        if go_ahead:
+            self._send(run)
+            self._tell(run)
         return run
 
     def put(self, run: Run) -> Run:
@@ -124,11 +127,18 @@ class Desk:
             self.go_ahead(run)
 
     def go_ahead(self, run: Run) -> Run:
-        """Admit a run. Its plan comes from a worker, or from its source run when that had one."""
-        known = planned_source(self.tx, run) is not None
-        run = self.put(replace(run, status=RunStatus.ADMITTED, deadline=self.now + QUEUE_SECONDS))
-        self.tx.outbox.add(Outgoing(kind="expand" if known else "plan", run_id=run.id, pool=run.pool))
+        """Admit a run that waited."""
+        run = self.put(self._admitted(run))
+        self._send(run)
         return run
+
+    def _admitted(self, run: Run) -> Run:
+        return replace(run, status=RunStatus.ADMITTED, deadline=self.now + QUEUE_SECONDS)
+
+    def _send(self, run: Run) -> None:
+        """Have the plan of an admitted run made: by a worker, or from its source run when that had one."""
+        known = planned_source(self.tx, run) is not None
+        self.tx.outbox.add(Outgoing(kind="expand" if known else "plan", run_id=run.id, pool=run.pool))
 
     def fail(self, run: Run, problem: Problem) -> Run:
         """End a run that can't be carried through: what is open becomes errored with the problem's words."""

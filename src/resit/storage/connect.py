@@ -7,7 +7,9 @@ returns, because ingest tells the broker to forget what it has committed; foreig
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
@@ -39,6 +41,11 @@ def connect(url: str) -> Engine:
     return engine
 
 
+_WRITING: "WeakKeyDictionary[Engine, Lock]" = WeakKeyDictionary()
+"""One writer at a time in this process too: SQLite lets those who come late sleep for up to 100 ms, a lock
+wakes them at once. Between processes SQLite's own locks still decide."""
+
+
 @contextmanager
 def transaction(engine: Engine, *, write: bool) -> Generator[Connection]:
     """A transaction: leaving the block commits, an exception rolls back.
@@ -46,9 +53,23 @@ def transaction(engine: Engine, *, write: bool) -> Generator[Connection]:
     A database that is away, locked for too long or without room is :class:`Unavailable`, here and nowhere else.
     """
     try:
-        with engine.connect() as connection:
+        with _turn(engine, write), engine.connect() as connection:
             connection.execution_options(reads=not write)
             with connection.begin():
                 yield connection
     except OperationalError as error:
         raise Unavailable(f"the database does not answer: {error.orig}") from error
+
+
+@contextmanager
+def _turn(engine: Engine, write: bool) -> Generator[None]:
+    if not write or engine.dialect.name != "sqlite":
+        yield
+        return
+    lock = _WRITING.setdefault(engine, Lock())
+    if not lock.acquire(timeout=BUSY_SECONDS):
+        raise Unavailable(f"the database was busy for {BUSY_SECONDS} s")
+    try:
+        yield
+    finally:
+        lock.release()

@@ -3,13 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from resit.domain.run import Run
 from resit.domain.status import RunStatus
 from resit.storage import rows, tables
 
 _OPEN = [status.value for status in RunStatus if status.open]
+
+
+# Made once: to make them anew for each of fifty columns costs more than to execute them.
+_INSERT = insert(tables.runs).returning(tables.runs.c.id)
+_UPDATE = (
+    update(tables.runs)
+    .where(tables.runs.c.id == bindparam("b_id"))
+    .values({column.name: bindparam(column.name) for column in tables.runs.c if column.name != "id"})
+)
 
 
 class Runs:
@@ -19,7 +28,7 @@ class Runs:
         self._db = connection
 
     def add(self, run: Run) -> Run:
-        found = self._db.execute(insert(tables.runs).values(rows.run_values(run)).returning(tables.runs.c.id))
+        found = self._db.execute(_INSERT, rows.run_values(run))
         return replace(run, id=found.scalar_one())
 
     def get(self, id: int) -> Run | None:
@@ -30,7 +39,7 @@ class Runs:
         return self._db.execute(select(tables.runs.c.id).where(tables.runs.c.uuid == uuid)).scalar()
 
     def save(self, run: Run) -> None:
-        self._db.execute(update(tables.runs).where(tables.runs.c.id == run.id).values(rows.run_values(run)))
+        self._db.execute(_UPDATE, {"b_id": run.id, **rows.run_values(run)})
 
     def open(self) -> Sequence[Run]:
         query = select(tables.runs).where(tables.runs.c.status.in_(_OPEN)).order_by(tables.runs.c.id)
