@@ -135,6 +135,8 @@ def run_conditions(which: RunFilter) -> list[ColumnElement[bool]]:
         found.append(_R.c.created_at >= which.created_from)
     if which.created_to is not None:
         found.append(_R.c.created_at <= which.created_to)
+    if which.branches:
+        found.append(_R.c.branch.in_(which.branches))
     if which.before is not None:
         found.append(_R.c.id < which.before)
     return found
