@@ -35,6 +35,7 @@ class _Limits:
 
 class _Services:
     settings = _Limits()
+    url = ""
 
 
 def test_every_command_is_in_its_reference():

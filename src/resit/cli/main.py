@@ -22,6 +22,7 @@ _COMMANDS = {
     "Begin": ("serve:serve", "projects:project", "projects:env", "tokens:token"),
     "Run": ("trigger:run", "trigger:rerun", "runs:watch", "runs:cancel"),
     "Look": ("runs:runs", "runs:show", "logs:logs"),
+    "Operate": ("people:user", "people:org"),
 }
 """The commands of each group of the help page, with the module that holds them."""
 

@@ -151,6 +151,28 @@ class Client:
         """Make a token worthless."""
         self._send("DELETE", f"/tokens/{id}")
 
+    # People and the organization
+
+    def add_user(self, fields: Mapping[str, object]) -> dict[str, Any]:
+        """Make an account."""
+        return self._call("POST", "/users", json=fields)
+
+    def users(self) -> Iterator[dict[str, Any]]:
+        """All accounts."""
+        return self._items("/users", {})
+
+    def disable_user(self, email: str) -> dict[str, Any]:
+        """Close an account and revoke its tokens."""
+        return self._call("POST", f"/users/{_segment(email)}/disable")
+
+    def organization(self) -> dict[str, Any]:
+        """What the operator has decided, and how many runs were made this month."""
+        return self._call("GET", "/organization")
+
+    def set_organization(self, changes: Mapping[str, object]) -> dict[str, Any]:
+        """Change what was decided; what is not named stays."""
+        return self._call("PATCH", "/organization", json=changes)
+
     # Runs
 
     def trigger(self, project: str, fields: Mapping[str, object]) -> RunDoc:

@@ -10,6 +10,7 @@ from resit.cli.settings import EXIT_CODES, Exit
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
 COMMANDS = helptext.commands(make_app())
+GROUPS = [(name,) for name in ("project", "env", "token", "user", "org")]
 
 
 def test_the_page_is_up_to_date():
@@ -22,11 +23,12 @@ def test_every_command_of_the_contract_is_there():
     assert {
         "serve", "project", "project add", "project show", "project list", "env", "env add", "env list",
         "token", "token create", "token list", "token revoke",
+        "user", "user add", "user list", "user disable", "org", "org show", "org set",
         "run", "rerun", "watch", "runs", "show", "cancel", "logs",
     } == {" ".join(words) for words in COMMANDS}  # fmt: skip
 
 
-@pytest.mark.parametrize("words", [words for words in COMMANDS if words not in (("project",), ("env",), ("token",))])
+@pytest.mark.parametrize("words", [words for words in COMMANDS if words not in GROUPS])
 def test_help_teaches_by_an_example_and_explains_every_option(words):
     text = helptext.help_of(make_app(), *words)
     assert f"Example: resit {' '.join(words)}" in text

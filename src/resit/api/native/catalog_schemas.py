@@ -132,6 +132,7 @@ class TokenOut(BaseModel):
     name: str
     prefix: str
     project_id: int | None
+    user_id: int | None = Field(description="Whose it is; null: the operator's")
     scopes: list[str]
     created_at: datetime | None
     expires_at: datetime | None
@@ -145,6 +146,7 @@ class TokenOut(BaseModel):
             name=value.name,
             prefix=value.prefix,
             project_id=value.project_id,
+            user_id=value.user_id,
             scopes=[scope.value for scope in value.scopes],
             created_at=when(value.created_at),
             expires_at=when(value.expires_at),
