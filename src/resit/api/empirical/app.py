@@ -3,10 +3,11 @@
 import re
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 
 from resit.api.context import Services
-from resit.api.dialect import Refusals, create
+from resit.api.dialect import create
+from resit.api.empirical import runs
+from resit.api.empirical.errors import REFUSALS
 
 _OWN = re.compile(r"/api(/.*)?|/v1/trigger/?", re.DOTALL)
 
@@ -18,16 +19,7 @@ def owns(path: str) -> bool:
 
 def app(services: Services) -> FastAPI:
     """The application."""
-
-    def say(status: int, message: str) -> JSONResponse:
-        return JSONResponse({"data": None, "error": {"message": message}}, status)
-
-    return create(
-        services,
-        Refusals(
-            domain=lambda _, error: say(500, error.message),
-            malformed=lambda _, faults: say(400, faults[0].message),
-            http=lambda _, status, words: say(status, words),
-            broken=lambda _: say(500, "the server failed to answer"),
-        ),
-    )
+    made = create(services, REFUSALS)
+    for part in (runs,):
+        made.include_router(part.router)
+    return made
