@@ -35,6 +35,7 @@ def serve(settings: Settings) -> int:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the addresses of webhooks
     data, address = settings.data, (settings.host, settings.port)
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _alone(data), _listen(*address) as listener:

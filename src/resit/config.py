@@ -29,6 +29,8 @@ class Settings:
     """Reads of one token in a minute over the CCExtractor API; 0 for no limit (study, 2.4)."""
     ccextractor_writes: int = 20
     """Writes of one token in a minute over the CCExtractor API; 0 for no limit."""
+    allow_private_webhooks: bool = False
+    """True: webhooks may lead to this machine and its private networks."""
     max_body: int = 2 * 1024 * 1024
     """Bytes of a JSON request."""
     max_artifact: int = 512 * 1024 * 1024

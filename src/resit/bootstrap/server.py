@@ -19,17 +19,20 @@ from resit.config import Settings
 from resit.control.answers import answer
 from resit.control.dispatch import Dispatch
 from resit.control.intake import Intake
+from resit.control.notifier import Notifying
 from resit.control.reconciler import Reconciler
 from resit.control.signals import Signals
 from resit.domain.access import Principal, Scope
 from resit.domain.errors import Unauthenticated
 from resit.integrations.files import FolderArtifacts
 from resit.integrations.keys import KeySigner, load_key
+from resit.integrations.webhooks import HttpNotifier
 from resit.integrations.world import SystemClock, SystemIds
 from resit.services.access import Access
 from resit.services.cases import Cases
 from resit.services.catalog import Catalog
 from resit.services.ingest import Ingest
+from resit.services.notices import Notices
 from resit.services.people import Organizations, People
 from resit.services.planning import Planner
 from resit.services.recovery import Recovery
@@ -168,10 +171,14 @@ async def running(server: Server) -> AsyncGenerator[Address]:
         stack.push_async_callback(broker.close)
         server.signals = signals = Signals()
         await answer(broker, server.work)
+        notifier = HttpNotifier(allow_private=server.settings.allow_private_webhooks)
+        stack.push_async_callback(notifier.close)
+        notices = Notices(server.store, server.clock, server.services.signer)
         loops: list[Any] = [
             Dispatch(server.store, broker, signals, server.planner).run(),
             Intake(broker, server.ingest, signals).run(),
             Reconciler(Recovery(server.store, server.clock), broker, signals).run(),
+            Notifying(notices, notifier, signals).run(),
             _keep(broker_server, server.settings.data),
         ]
         tasks = [asyncio.create_task(loop) for loop in loops]

@@ -29,6 +29,9 @@ def serve(
     ccextractor_writes: Annotated[
         int, Parameter(metavar="N", help="Writes of a token a minute over the CCExtractor API; 0: no limit.")
     ] = 20,
+    allow_private_webhooks: Annotated[
+        bool, Parameter(help="Let webhooks lead to this machine and its private networks.")
+    ] = False,
 ) -> int:
     """Serve Resit on this machine: API, database, broker and worker in one command.
 
@@ -59,6 +62,7 @@ def serve(
                 url=url,
                 ccextractor_reads=ccextractor_reads,
                 ccextractor_writes=ccextractor_writes,
+                allow_private_webhooks=allow_private_webhooks,
             )
         )
     except KeyboardInterrupt:

@@ -12,13 +12,19 @@ class Signals:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._outbox = asyncio.Event()
+        self._notices = asyncio.Event()
         self._runs: defaultdict[int, set[asyncio.Event]] = defaultdict(set)
         self.closing = False
         """True once the server ends: live pages end then too, and come back to its successor."""
 
     def outbox(self) -> None:
-        """There may be something to send."""
+        """There may be something to send: to the broker, or to a webhook."""
         self._loop.call_soon_threadsafe(self._outbox.set)
+        self.notices()
+
+    def notices(self) -> None:
+        """There may be something to tell a webhook."""
+        self._loop.call_soon_threadsafe(self._notices.set)
 
     def changed(self, runs: Iterable[int]) -> None:
         """These runs have changed."""
@@ -38,6 +44,10 @@ class Signals:
     async def wait_outbox(self, seconds: float) -> None:
         """Until :meth:`outbox` was called, or ``seconds`` have passed."""
         await _wait(self._outbox, seconds)
+
+    async def wait_notices(self, seconds: float) -> None:
+        """Until :meth:`outbox` or :meth:`notices` was called, or ``seconds`` have passed."""
+        await _wait(self._notices, seconds)
 
     def watch(self, run: int) -> asyncio.Event:
         """An event that is set whenever the run changes; give it back with :meth:`unwatch`."""

@@ -92,6 +92,9 @@ class Notice:
     due_at: float = 0.0
 
 
+STALE_SECONDS = 86400.0
+"""How long a notice waits for its turn before it is given up: nobody wants yesterday's news."""
+
 MAX_ATTEMPTS = 6
 """Tries of one delivery, over about half an hour."""
 

@@ -12,7 +12,7 @@ from resit.ports.storage import (
     StoredResult,
     Transaction,
 )
-from resit.ports.world import Artifacts, Clock, Ids, Rates, Signer, Uploads
+from resit.ports.world import Artifacts, Clock, Ids, Notifier, PostFailed, Rates, Signer, Uploads
 
 __all__ = [
     "ArtifactRow",
@@ -26,8 +26,10 @@ __all__ = [
     "Job",
     "Ledgered",
     "LogPart",
+    "Notifier",
     "Outgoing",
     "Page",
+    "PostFailed",
     "Rates",
     "Signer",
     "Store",

@@ -3,7 +3,7 @@
 One request or one ingest batch is one transaction. Stores hold no rule: they add, find and save values of the domain.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -172,7 +172,14 @@ class WebhookStore(Protocol):
     def of_project(self, project_id: int) -> Sequence[Webhook]: ...
     def sealed(self, id: int) -> str: ...
     def post(self, *notices: Notice) -> None: ...
-    def due(self, now: float, limit: int) -> Sequence[Notice]: ...
+    def due(self, now: float, limit: int, besides: Collection[int] = ()) -> Sequence[Notice]:
+        """The oldest due notice of each webhook but these, at most ``limit``."""
+        ...
+
+    def forget_due(self, before: float) -> int:
+        """Take away what was due before a time; returns how many."""
+        ...
+
     def put_off(self, notice: Notice) -> None: ...
     def done(self, id: int) -> None: ...
 
@@ -342,6 +349,10 @@ class Outbox(Protocol):
 
     def add(self, *messages: Outgoing) -> None: ...
     def pending(self, limit: int) -> Sequence[Outgoing]: ...
+    def runs(self) -> Set[int]:
+        """The runs with messages that are still to be sent."""
+        ...
+
     def sent(self, ids: Collection[int]) -> None: ...
 
 
@@ -392,8 +403,12 @@ class Transaction(Protocol):
 class Store(Protocol):
     """Where transactions begin. Leaving the block commits, an exception rolls everything back."""
 
-    def write(self) -> AbstractContextManager[Transaction]:
-        """A transaction that may change things; on SQLite there is one at a time."""
+    def write(self, *, lasting: bool = True) -> AbstractContextManager[Transaction]:
+        """A transaction that may change things; on SQLite there is one at a time.
+
+        ``lasting`` False: for what may be forgotten when the machine loses power, because it is told or done again; it
+        survives the end of the process all the same.
+        """
         ...
 
     def read(self) -> AbstractContextManager[Transaction]:

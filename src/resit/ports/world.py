@@ -87,6 +87,20 @@ class Artifacts(Protocol):
         ...
 
 
+class PostFailed(Exception):
+    """A notice was not handed over; the words say why, without the address."""
+
+
+class Notifier(Protocol):
+    """How webhooks are told."""
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Post a body; returns the status of the answer. Raises :class:`PostFailed` when there is none."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class Uploads(Protocol):
     """How a worker hands attachments over, under the right of its attempt."""
 

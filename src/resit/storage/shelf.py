@@ -1,10 +1,10 @@
 """Stores of small things that a project owns: one value a row, added, found, saved, taken away."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 from resit.domain.access import Role, User
 from resit.domain.organization import Organization
@@ -110,10 +110,18 @@ class Webhooks(Shelf[Webhook]):
         if notices:
             self._db.execute(insert(tables.notices), [_plain(notice) for notice in notices])
 
-    def due(self, now: float, limit: int) -> Sequence[Notice]:
+    def due(self, now: float, limit: int, besides: Collection[int] = ()) -> Sequence[Notice]:
         table = tables.notices
-        query = select(table).where(table.c.due_at <= now).order_by(table.c.due_at).limit(limit)
+        oldest = (
+            select(func.min(table.c.id))
+            .where(table.c.due_at <= now, table.c.webhook_id.not_in(list(besides)))
+            .group_by(table.c.webhook_id)
+        )
+        query = select(table).where(table.c.id.in_(oldest)).order_by(table.c.due_at, table.c.id).limit(limit)
         return [_value(Notice, row, event=WebhookEvent(row["event"])) for row in self._db.execute(query).mappings()]
+
+    def forget_due(self, before: float) -> int:
+        return self._db.execute(delete(tables.notices).where(tables.notices.c.due_at < before)).rowcount
 
     def put_off(self, notice: Notice) -> None:
         table = tables.notices
