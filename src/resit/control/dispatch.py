@@ -12,6 +12,8 @@ from resit.ports import BrokerAway, ControlBroker, Job, Outgoing, Store
 from resit.services.planning import Planner
 
 log = logging.getLogger(__name__)
+TOGETHER = 5
+"""Plans of re-runs that are made in one transaction: a few share the cost of a commit, and nobody waits long for them."""
 LOOK_SECONDS = 5.0
 """How often the outbox is looked at without being told."""
 
@@ -39,7 +41,10 @@ class Dispatch:
         messages = await asyncio.to_thread(self._pending)
         sent: list[int] = []
         try:
+            sent.extend(await self._expand([m for m in messages if m.kind == "expand"][:TOGETHER]))
             for message in messages:
+                if message.id in sent:
+                    continue
                 try:
                     await self._send(message)
                 except (BrokerAway, Unavailable):
@@ -55,12 +60,28 @@ class Dispatch:
                 await asyncio.to_thread(self._sent, sent)
         return bool(messages)
 
+    async def _expand(self, messages: list[Outgoing]) -> list[int]:
+        """Make the plans of several re-runs in one transaction; what can't be made so is left to be done one by one."""
+        runs = list(dict.fromkeys(message.run_id for message in messages))
+        if len(runs) < 2:
+            return []
+        try:
+            await asyncio.to_thread(self._planner.expand, *runs)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("the plans of runs %s can't be made together", runs)
+            return []
+        self._signals.changed(runs)
+        return [message.id for message in messages]
+
     def _pending(self) -> list[Outgoing]:
         with self._store.read() as tx:
             return list(tx.outbox.pending(200))
 
     def _sent(self, ids: list[int]) -> None:
-        with self._store.write() as tx:
+        # A second message does no harm, so this need not outlive the machine's power.
+        with self._store.write(lasting=False) as tx:
             tx.outbox.sent(ids)
 
     async def _send(self, message: Outgoing) -> None:

@@ -168,11 +168,12 @@ class Planner:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
 
-    def expand(self, run_id: int) -> None:
-        """Make the plan of a re-run from its source's, in a transaction of its own."""
+    def expand(self, *run_ids: int) -> None:
+        """Make the plans of re-runs from their sources', in one transaction."""
         with self._store.write() as tx:
             desk = Desk(tx, self._clock.now())
-            expand(desk, desk.run(run_id))
+            for run_id in run_ids:
+                expand(desk, desk.run(run_id))
             desk.file()
 
     def give_up(self, run_id: int, why: str) -> None:

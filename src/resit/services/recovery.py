@@ -46,10 +46,13 @@ class Recovery:
         with self._store.read() as tx:
             runs = tx.runs.open()
             silent = set(tx.batches.silent(now - LEASE_SECONDS)) if runs else set[int]()
+            # What the outbox still holds is not lost: to send it once more would make a backlog longer.
+            unsent = tx.outbox.runs() if runs else frozenset[int]()
         late = [run.id for run in runs if run.deadline and now > run.deadline]
         for id in late:
             self._time_is_up(id, now)
-        quiet = [run for run in runs if now - run.touched_at > QUIET or run.id in silent]
+        still = [run for run in runs if run.id not in unsent]
+        quiet = [run for run in still if now - run.touched_at > QUIET or run.id in silent]
         return Sight(bool(runs), late, quiet)
 
     def _time_is_up(self, id: int, now: float) -> None:

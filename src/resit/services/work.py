@@ -84,7 +84,7 @@ class Work:
         """A worker says that it lives and what it holds; the answer: which of its runs are over."""
         now = self._clock.now()
         runs: Sequence[int] = [int(run) for run in report.get("runs", ())]
-        with self._store.write() as tx:
+        with self._store.write(lasting=False) as tx:
             tx.workers.seen(
                 str(report["worker"])[:200],
                 str(report["pool"])[:64],

@@ -1,8 +1,9 @@
 """Connecting, and the written list of what differs between the databases.
 
-SQLite: WAL (readers never wait for the writer), ``synchronous=NORMAL`` is *not* used - a commit is on disk when it
-returns, because ingest tells the broker to forget what it has committed; foreign keys on; one writer at a time through
-``BEGIN IMMEDIATE``, so a transaction that will write never fails half-way for a lock.
+SQLite: WAL (readers never wait for the writer); a commit is on disk when it returns (``synchronous=FULL``), because
+ingest tells the broker to forget what it has committed - but where a transaction says that it need not last; foreign
+keys on; one writer at a time through ``BEGIN IMMEDIATE``, so a transaction that will write never fails half-way for a
+lock.
 """
 
 from collections.abc import Generator
@@ -35,8 +36,15 @@ def connect(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction] # registered above
-        reads = connection.get_execution_options().get("reads", False)
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+        options = connection.get_execution_options()
+        if options.get("reads", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        wanted = "FULL" if options.get("lasting", True) else "NORMAL"
+        if connection.info.get("synchronous", "FULL") != wanted:
+            connection.info["synchronous"] = wanted
+            connection.exec_driver_sql(f"PRAGMA synchronous={wanted}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
@@ -47,14 +55,14 @@ wakes them at once. Between processes SQLite's own locks still decide."""
 
 
 @contextmanager
-def transaction(engine: Engine, *, write: bool) -> Generator[Connection]:
+def transaction(engine: Engine, *, write: bool, lasting: bool = True) -> Generator[Connection]:
     """A transaction: leaving the block commits, an exception rolls back.
 
     A database that is away, locked for too long or without room is :class:`Unavailable`, here and nowhere else.
     """
     try:
         with _turn(engine, write), engine.connect() as connection:
-            connection.execution_options(reads=not write)
+            connection.execution_options(reads=not write, lasting=lasting)
             with connection.begin():
                 yield connection
     except OperationalError as error:

@@ -1,6 +1,6 @@
 """Stores of batches, attempts, results, artifacts, logs and outgoing messages."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
@@ -173,6 +173,9 @@ class Messages:
         query = select(tables.outbox).order_by(tables.outbox.c.id).limit(limit)
         names = Outgoing.__dataclass_fields__
         return [Outgoing(**{name: row[name] for name in names}) for row in self._db.execute(query).mappings()]
+
+    def runs(self) -> Set[int]:
+        return set(self._db.execute(select(tables.outbox.c.run_id).distinct()).scalars())
 
     def sent(self, ids: Collection[int]) -> None:
         if ids:

@@ -43,9 +43,9 @@ class SqlStore:
         self.engine = engine
 
     @contextmanager
-    def write(self) -> Generator[SqlTransaction]:
+    def write(self, *, lasting: bool = True) -> Generator[SqlTransaction]:
         """A transaction that may change things."""
-        with transaction(self.engine, write=True) as connection:
+        with transaction(self.engine, write=True, lasting=lasting) as connection:
             yield SqlTransaction(connection)
 
     @contextmanager
