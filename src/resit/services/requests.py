@@ -33,6 +33,8 @@ class Request:
     tags: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
     lenient: bool = False
+    refuse_empty: bool = False
+    """Refuse a run that, as far as is known, would execute no test (QA.tech, study A27)."""
     test_plan: int | None = None
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     metadata: Mapping[str, str | int | float] = field(default_factory=dict[str, "str | int | float"])

@@ -19,7 +19,7 @@ from resit.ports import ArtifactRow, Clock, Ids, Store, Transaction
 from resit.services.catalog import find_project
 from resit.services.desk import Desk
 from resit.services.requests import MAX_NUMBER, Request, check_tests
-from resit.services.sources import foreseen, planned_source
+from resit.services.sources import foreseen, need_tests, planned_source, size
 
 
 def find_run(tx: Transaction, ids: Ids, principal: Principal, name: str | int) -> Run:
@@ -68,7 +68,10 @@ class Runs:
             selection = _selection(tx, found, request, plan)
             self._need_quota(tx)
             run = self._requested(principal, found, environment, request)
-            run = self._put(tx, found, replace(run, selection=selection), request.concurrency)
+            run = replace(run, selection=selection)
+            if request.refuse_empty:
+                need_tests(tx, run)
+            run = self._put(tx, found, run, request.concurrency)
             self._remember(tx, found, key, said, run)
         return run, True
 
@@ -142,6 +145,11 @@ class Runs:
         principal.need(Scope.RUNS_READ)
         with self._store.read() as tx:
             return foreseen(tx, find_run(tx, self._ids, principal, name))
+
+    def size(self, principal: Principal, name: str | int) -> int:
+        """How many tests a run within reach has, or will have as far as is known. See :func:`sources.size`."""
+        with self._store.read() as tx:
+            return size(tx, find_run(tx, self._ids, principal, name))
 
     def _requested(self, principal: Principal, project: Project, environment: Environment, request: Request) -> Run:
         """A run as a request asks for it."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from resit.domain import selection
+from resit.domain.errors import NothingToRun
 from resit.domain.plan import PlannedTest
 from resit.domain.run import Run
 from resit.domain.selection import Filters
@@ -58,3 +59,27 @@ def foreseen(tx: Transaction, run: Run) -> Sequence[PlannedTest]:
     environment = tx.projects.environment(run.environment_id)
     listed = [as_listed(case) for case in tx.cases.active(run.project_id)]
     return selection.resolve(by_id(tx, run), listed, environment.filters if environment else Filters()).planned
+
+
+def size(tx: Transaction, run: Run) -> int:
+    """How many rows the ledger of a run has, or will have as far as is known: named tests that are gone count too."""
+    if run.counts.total:
+        return run.counts.total
+    named = run.status.open and run.selection.tests and not run.selection.lenient
+    if named and planned_source(tx, run) is None:
+        return len(by_id(tx, run).tests)
+    return len(foreseen(tx, run))
+
+
+def need_tests(tx: Transaction, run: Run) -> None:
+    """Raise :class:`NothingToRun` for a new run of a suite whose last listing gives it no test.
+
+    A suite that was never listed may have any tests, so its run goes ahead.
+    """
+    project = tx.projects.get(run.project_id)
+    if project is not None and project.listed_in is not None and not foreseen(tx, run):
+        raise NothingToRun(
+            f"no tests to run: of those that the suite of {project.slug!r} had when it was listed last, none is asked for "
+            "and within the environment's filters",
+            field="tests",
+        )
