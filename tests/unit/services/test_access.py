@@ -2,13 +2,14 @@
 
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine
 
-from resit.domain.access import PROJECT_SCOPES, Principal, Scope
+from resit.domain.access import PROJECT_SCOPES, Principal, Role, Scope
 from resit.domain.errors import AlreadyExists, Forbidden, InvalidInput, NotFound, ResitError, Unauthenticated
 from resit.testing.factories import ADMIN
 from resit.testing.world import World
@@ -245,3 +246,96 @@ def test_environments_need_their_scope_and_reach(world: World) -> None:
     with pytest.raises(NotFound):
         world.catalog.add_environment(bearer(world, scopes=["runs:write"]), "other", **words)
     assert world.catalog.add_environment(bearer(world, scopes=["runs:write"]), "shop", **words)
+
+
+# ---------------------------------------------------------------- whose tokens
+
+
+def person(
+    world: World, email: str, *, role: str = "contributor", project: str | None = None
+) -> Callable[..., Principal]:
+    """A new person; calling it signs in."""
+    world.people.add(ADMIN, email=email, name="", role=role, password="correct horse", project=project)
+
+    def sign_in(name: str, *scopes: str) -> Principal:
+        _, secret = world.people.sign_in(email, "correct horse", token_name=name, scopes=scopes, expires_in_days=7)
+        return world.access.authenticate(secret)
+
+    return sign_in
+
+
+def test_the_role_of_a_token_that_is_nobodys_follows_from_its_scopes(world: World) -> None:
+    world.project()
+    assert bearer(world).role is Role.CONTRIBUTOR
+    assert bearer(world, scopes=["tokens:manage"]).role is Role.CONTRIBUTOR
+    admin = bearer(world, scopes=["admin"])
+    assert (admin.role, admin.user_id, admin.email) == (Role.ADMIN, None, "")
+
+
+def test_a_token_belongs_to_who_made_it(world: World) -> None:
+    world.project()
+    ann = person(world, "ann@x", role="admin")("laptop", "admin")
+    made, secret = world.access.create_token(ann, project="shop", name="ci")
+    assert made.user_id == ann.user_id
+    assert world.access.create_token(ADMIN, project="shop")[0].user_id is None
+    who = world.access.authenticate(secret)
+    assert (who.role, who.project_id, who.scopes) == (Role.ADMIN, made.project_id, frozenset(PROJECT_SCOPES))
+
+
+def test_everybody_may_revoke_the_token_they_send(world: World) -> None:
+    world.project()
+    _, secret = world.access.create_token(ADMIN, project="shop", scopes=["runs:read"])
+    who = world.access.authenticate(secret)
+    world.access.revoke_current(who)
+    with pytest.raises(Unauthenticated):
+        world.access.authenticate(secret)
+    world.access.revoke(who, who.token_id)
+    with pytest.raises(NotFound):
+        # who has no token, like the one who starts the server
+        world.access.revoke_current(ADMIN)
+
+
+def test_people_revoke_their_own_tokens_and_do_not_see_others(world: World) -> None:
+    world.project()
+    ann, ben = person(world, "ann@x"), person(world, "ben@x", project="shop")
+    one, two, other = ann("one"), ann("two"), ben("one")
+    world.access.revoke(one, two.token_id)
+    assert world.access.own_tokens(one)[1].revoked_at == world.clock.now()
+    said = set()
+    for id in (other.token_id, 999):
+        with pytest.raises(NotFound) as refused:
+            world.access.revoke(one, id)
+        said.add(refused.value.message.replace(str(id), "x"))
+    assert len(said) == 1
+    with pytest.raises(Forbidden):
+        world.access.revoke(bearer(world), other.token_id)
+    admin = person(world, "root@x", role="admin")
+    with pytest.raises(NotFound):
+        world.access.revoke(admin("reader", "runs:read"), other.token_id)
+    world.access.revoke(admin("manager", "tokens:manage"), other.token_id)
+    assert world.access.own_tokens(other)[0].revoked_at == world.clock.now()
+
+
+def test_pages_of_tokens(world: World) -> None:
+    world.project()
+    ann = person(world, "ann@x", role="admin")
+    one = ann("t1", "tokens:manage")
+    own = [one.token_id, *(ann(f"t{n}").token_id for n in range(2, 6))]
+    bound = person(world, "ben@x", role="admin", project="shop")("b", "tokens:manage")
+    nobodys = bearer(world)
+
+    def page(who: Principal, everyone: bool = False, offset: int = 0, limit: int = 50) -> tuple[list[int], int]:
+        found, total = world.access.tokens_of(who, everyone=everyone, offset=offset, limit=limit)
+        return [token.id for token in found], total
+
+    assert page(one) == (own, 5)
+    assert page(one, offset=1, limit=2) == (own[1:3], 5)
+    assert page(one, offset=5) == ([], 5)
+    assert page(one, everyone=True) == ([*own, bound.token_id, nobodys.token_id], 7)
+    assert page(bound, everyone=True) == ([bound.token_id, nobodys.token_id], 2)
+    assert page(nobodys) == ([nobodys.token_id], 1)
+    assert page(nobodys, offset=1) == ([], 1)
+    assert page(ADMIN) == ([], 0)
+    for who in (nobodys, ann("reader"), person(world, "eve@x")("e")):
+        with pytest.raises(Forbidden):
+            page(who, everyone=True)
