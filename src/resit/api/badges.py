@@ -85,7 +85,9 @@ def escape(text: str) -> str:
 
 
 def svg(badge: Badge) -> str:
-    """The picture of a badge."""
+    """The picture of a badge, whatever its texts hold."""
+    parts = tuple(replace(part, text=clean(part.text)) for part in badge.parts)
+    badge = replace(badge, label=clean(badge.label), parts=parts)
     boxes: list[str] = []
     words: list[str] = []
     x = 0
@@ -97,18 +99,17 @@ def svg(badge: Badge) -> str:
         words.append(f'<text x="{x + _PAD}" y="14" textLength="{long}">{escape(text)}</text>')
         x += long + 2 * _PAD
 
-    label = clean(badge.label)
-    if label:
-        box(label, _LABEL)
+    if badge.label:
+        box(badge.label, _LABEL)
     for part in badge.parts:
-        box(clean(part.text), colour(part.state))
+        box(part.text, colour(part.state))
     if badge.history:
         long = len(badge.history) * (_BAR + _GAP) - _GAP
         boxes.append(f'<rect x="{x}" width="{long + 2 * _PAD}" height="{_HEIGHT}" fill="#f1f3f4"/>')
         for number, state in enumerate(badge.history):
             boxes.append(_bar(x + _PAD + number * (_BAR + _GAP), state))
         x += long + 2 * _PAD
-    title = escape(replace(badge, label=label).text)
+    title = escape(badge.text)
     rainbow = any(part.state is BadgeState.RAINBOW for part in badge.parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{x}" height="{_HEIGHT}" viewBox="0 0 {x} {_HEIGHT}"'
