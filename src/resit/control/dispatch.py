@@ -13,7 +13,7 @@ from resit.services.planning import Planner
 
 log = logging.getLogger(__name__)
 TOGETHER = 5
-"""Plans of re-runs that are made in one transaction: a few share the cost of a commit, and nobody waits long for them."""
+"""Plans of re-runs that are made in one transaction: a few share the cost of a commit, nobody waits long for them."""
 LOOK_SECONDS = 5.0
 """How often the outbox is looked at without being told."""
 
