@@ -219,12 +219,36 @@ ROUTES = [
     ("GET", "/runs/1/logs", "results:read"),
     ("GET", "/runs/1/logs/1", "results:read"),
     ("GET", "/runs/1/events", "runs:read"),
+    ("PATCH", "/projects/shop", "admin"),
+    ("PATCH", "/projects/shop/environments/default", "runs:write"),
+    ("POST", "/projects/shop/snoozes", "runs:write"),
+    ("GET", "/projects/shop/snoozes", "runs:read"),
+    ("GET", "/snoozes/1", "runs:read"),
+    ("PATCH", "/snoozes/1", "runs:write"),
+    ("POST", "/snoozes/1/expire", "runs:write"),
+    ("POST", "/projects/shop/test-plans", "runs:write"),
+    ("GET", "/projects/shop/test-plans", "runs:read"),
+    ("GET", "/test-plans/1", "runs:read"),
+    ("DELETE", "/test-plans/1", "runs:write"),
+    ("POST", "/projects/shop/webhooks", "runs:write"),
+    ("GET", "/projects/shop/webhooks", "runs:read"),
+    ("GET", "/webhooks/1", "runs:read"),
+    ("DELETE", "/webhooks/1", "runs:write"),
+    ("POST", "/webhooks/1/test", "runs:write"),
 ]
 SENT: dict[str, dict[str, Any]] = {
     "/projects": {"slug": "x", "source": "/", "executor": "pytest"},
     "/projects/shop/environments": {"slug": "x"},
     "/tokens": {"project": "shop"},
+    "/projects/shop/snoozes": {"tests": ["a"], "until": "2023-12-01T00:00:00Z"},
+    "/projects/shop/test-plans": {"name": "x"},
+    "/projects/shop/webhooks": {"url": "http://x", "events": ["webhook.test"]},
 }
+
+
+def sent(method: str, path: str) -> dict[str, Any] | None:
+    """A body that is fine but for who sends it."""
+    return SENT.get(path) if method == "POST" else {} if method == "PATCH" else None
 
 
 def test_every_route_is_in_the_table(built: FastAPI) -> None:
@@ -233,7 +257,9 @@ def test_every_route_is_in_the_table(built: FastAPI) -> None:
     open_ = 0
     for path, methods in built.openapi()["paths"].items():
         shape = path.replace("{slug}", "shop").replace("{run}", "1").replace("{shard}", "1").replace("{token_id}", "1")
-        shape = shape.replace("{case_id}", "a").replace("{artifact_id}", "x")
+        shape = shape.replace("{case_id}", "a").replace("{artifact_id}", "x").replace("{environment}", "default")
+        for kind in ("snooze", "test_plan", "webhook"):
+            shape = shape.replace(f"{{{kind}_id}}", "1")
         for method in methods:
             assert (method.upper(), shape) in known, path
             open_ += 1
@@ -246,7 +272,7 @@ def test_every_route_needs_a_valid_token_with_its_scope(
 ) -> None:
     world.project()
     world.planned("a")
-    body = SENT.get(path) if method == "POST" else None
+    body = sent(method, path)
     every = [name.value for name in Scope if name is not Scope.ADMIN]
     for header in ("", "Bearer", "Bearer ", "Bearer nonsense", "Basic YTpi", "Bearer \xff", "nonsense"):
         answer = anyone.request(method, V1 + path, json=body, headers={"Authorization": header.encode("latin-1")})
@@ -269,10 +295,10 @@ def test_what_is_of_another_project_is_not_there(
     world.project("other")
     secret = token(project="other", scopes=["admin"])
     token(project="shop")
-    body = SENT.get(path) if method == "POST" else None
+    body = sent(method, path)
     target = path.replace("/tokens/1", "/tokens/2")
     answer = anyone.request(method, V1 + target, json=body, headers={"Authorization": secret})
-    if (method, path) == ("POST", "/projects"):
+    if (method, path) in (("POST", "/projects"), ("PATCH", "/projects/shop")):
         is_problem(answer, 403, "forbidden")
     elif path in ("/projects", "/runs", "/tokens") and method == "GET":
         assert "shop" not in answer.text

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from resit.domain.access import Token
-from resit.domain.project import Environment, Project
+from resit.domain.project import Environment, Platform, Project
 from resit.domain.status import Outcome
 from resit.ports.reads import TestCase
 
@@ -48,6 +48,8 @@ class ProjectIn(Asked):
     config: Text = Field(default="", description="Configuration file of the framework, relative to workdir")
     shards: int = Field(default=0, ge=0, description="Lanes of a run that names none; 0: the suite's own setting")
     time_limit: float = Field(default=7200, description="Seconds")
+    max_runs: int = Field(default=0, description="Runs at work at a time, the others wait; 0: no limit")
+    repository: Text = Field(default="", description="Owner and name of what is under test, as in owner/name")
 
 
 class EnvironmentIn(Asked):
@@ -59,6 +61,9 @@ class EnvironmentIn(Asked):
     secrets: Names = Field(default_factory=dict[str, str], description="Write-only; answers show their names")
     match: list[Text] = Field(default_factory=list[str], max_length=100)
     ignore: list[Text] = Field(default_factory=list[str], max_length=100)
+    platform: Platform = Platform.LINUX
+    schedule: Text = Field(default="", description="Cron expression, UTC; kept and shown")
+    disabled: bool = Field(default=False, description="A disabled environment takes no new runs")
 
 
 class EnvironmentOut(BaseModel):
@@ -72,7 +77,11 @@ class EnvironmentOut(BaseModel):
     secrets: list[str]
     match: list[str]
     ignore: list[str]
+    platform: Platform
+    schedule: str
+    disabled: bool
     created_at: datetime | None
+    updated_at: datetime | None
 
     @classmethod
     def of(cls, value: Environment) -> "EnvironmentOut":
@@ -86,7 +95,11 @@ class EnvironmentOut(BaseModel):
             secrets=list(value.secrets),
             match=list(value.filters.match),
             ignore=list(value.filters.ignore),
+            platform=value.platform,
+            schedule=value.schedule,
+            disabled=value.disabled,
             created_at=when(value.created_at),
+            updated_at=when(value.updated_at),
         )
 
 
@@ -105,6 +118,8 @@ class ProjectOut(BaseModel):
     config: str
     shards: int
     time_limit: float
+    max_runs: int
+    repository: str
     created_at: datetime | None
     environments: list[EnvironmentOut] = Field(default_factory=list[EnvironmentOut])
 

@@ -33,7 +33,8 @@ LOG_PIECE = 1_000_000
 _CONTENT_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}(; ?[\w.+-]{1,40}=[\w.+-]{1,100})?", re.ASCII)
 
 
-def _number(cursor: str, start: int) -> int:
+def number_of(cursor: str, start: int) -> int:
+    """What a cursor of ours holds. Raises :class:`InvalidInput`."""
     if not cursor:
         return start
     if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
@@ -74,7 +75,7 @@ def add_project(use: Use, who: Who, body: catalog.ProjectIn) -> catalog.ProjectO
 def list_projects(use: Use, who: Who, limit: Limit = 100, cursor: Cursor = "") -> catalog.Many[catalog.ProjectOut]:
     """The projects within reach."""
     who.need(Scope.RUNS_READ)
-    page = use.reads.projects(who.project_id, _number(cursor, 0), limit)
+    page = use.reads.projects(who.project_id, number_of(cursor, 0), limit)
     return catalog.Many(items=[catalog.ProjectOut.of(project) for project in page.items], next=page.next)
 
 
@@ -118,7 +119,7 @@ def list_test_cases(
     who.need(Scope.RESULTS_READ)
     with use.store.read() as tx:
         project = find_project(tx, who, slug)
-    page = use.reads.test_cases(project.id, q, _number(cursor, 0), limit)
+    page = use.reads.test_cases(project.id, q, number_of(cursor, 0), limit)
     return catalog.Many(items=[catalog.TestCaseOut.of(case) for case in page.items], next=page.next)
 
 
@@ -218,7 +219,7 @@ def list_runs(
         environment=environment,
         kinds=one_kind(status, verdict),
         branch=branch,
-        before=_number(cursor, 0) or None,
+        before=number_of(cursor, 0) or None,
     )
     page = use.reads.runs(which, limit)
     return catalog.Many(items=[schemas.RunOut.of(v, use.ids, use.url) for v in page.items], next=page.next)
@@ -277,7 +278,7 @@ def list_tests(
 ) -> catalog.Many[schemas.LedgerRowOut]:
     """The ledger: every planned test with its outcome and results."""
     found = view_of(use, who, run, Scope.RESULTS_READ)
-    which = LedgerFilter(state=outcome.value if outcome else state, text=q, test=test, after=_number(cursor, -1))
+    which = LedgerFilter(state=outcome.value if outcome else state, text=q, test=test, after=number_of(cursor, -1))
     page = use.reads.ledger(found.run.id, which, limit)
     results = use.reads.results(found.run.id, [item.row.ordinal for item in page.items])
     items = [

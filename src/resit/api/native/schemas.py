@@ -256,6 +256,7 @@ class LedgerRowBrief(BaseModel):
     outcome: Outcome | None
     reason: str
     did_not_run: bool
+    snoozed: bool = Field(description="A snooze stopped its outcome from blocking")
     duration: float
 
     @classmethod
@@ -275,6 +276,7 @@ class LedgerRowBrief(BaseModel):
             "outcome": row.outcome,
             "reason": row.reason,
             "did_not_run": row.precluded,
+            "snoozed": row.snoozed,
             "duration": round(row.duration, 6),
         }
 
