@@ -50,8 +50,11 @@ class Refusals:
     """A fault of ours; its traceback is in the server's log and nowhere else."""
 
 
-def create(services: Services, refusals: Refusals) -> FastAPI:
-    """An application that answers every refusal in the dialect's form; its routes are still to be added."""
+def create(services: Services, refusals: Refusals, free: str = "(?!)") -> FastAPI:
+    """An application that answers every refusal in the dialect's form; its routes are still to be added.
+
+    ``free``: a pattern of paths whose bodies have a limit of their own.
+    """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.services = services
 
@@ -87,7 +90,7 @@ def create(services: Services, refusals: Refusals) -> FastAPI:
     def too_large(request: Request, limit: int) -> Response:
         return refusals.http(request, 413, f"the body is larger than {limit} bytes")
 
-    app.add_middleware(BodyLimit, limit=services.settings.max_body, refuse=too_large)
+    app.add_middleware(BodyLimit, limit=services.settings.max_body, refuse=too_large, free=free)
     return app
 
 

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from resit.api.context import Services
 from resit.api.dialect import create
-from resit.api.empirical import runs
+from resit.api.empirical import analytics, badges, cases, environments, extras, resources, runs, snoozes
 from resit.api.empirical.errors import REFUSALS
 
 _OWN = re.compile(r"/api(/.*)?|/v1/trigger/?", re.DOTALL)
@@ -19,7 +19,7 @@ def owns(path: str) -> bool:
 
 def app(services: Services) -> FastAPI:
     """The application."""
-    made = create(services, REFUSALS)
-    for part in (runs,):
+    made = create(services, REFUSALS, resources.CONTENT)
+    for part in (runs, cases, environments, snoozes, analytics, resources, badges, extras):
         made.include_router(part.router)
     return made

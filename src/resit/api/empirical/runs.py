@@ -38,7 +38,7 @@ from resit.api.files import download
 from resit.domain import admission
 from resit.domain.access import Principal, Scope
 from resit.domain.errors import InvalidInput, NotFound
-from resit.domain.ids import small
+from resit.domain.ids import large, small
 from resit.domain.project import Environment, Project
 from resit.domain.rerun import Again, SourceMust
 from resit.domain.run import Build, Run
@@ -256,7 +256,9 @@ def get_status(use: Use, who: Who, run_id: Annotated[int, Path(ge=1)]) -> JSONRe
     run = view_of(use, who, run_id if number is None else number).run
     state = words.state(run.status, run.verdict)
     result = words.result(run.status, run.verdict)
-    return answer({"id": run.id, "run_id": run_id, "state": state, "result": result, "test_case_ids": chosen(use, run)})
+    return answer(
+        {"id": run.id, "run_id": large(run.id), "state": state, "result": result, "test_case_ids": chosen(use, run)}
+    )
 
 
 # ---------------------------------------------------------------- cancel, re-run

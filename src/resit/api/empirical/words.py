@@ -74,15 +74,15 @@ def state(status: RunStatus, verdict: Verdict | None) -> State:
 
 
 def result(status: RunStatus, verdict: Verdict | None) -> Result | None:
-    """How an ended run came out; None for all others. A run without a failure passed, even if it skipped all tests."""
+    """How an ended run came out; None for all others, and for one that only skipped: it is neither."""
     if state(status, verdict) is not State.ENDED:
         return None
     match verdict:
         case Verdict.FAILED:
             return Result.FAILED
-        case Verdict.PASSED | Verdict.SKIPPED:
+        case Verdict.PASSED:
             return Result.PASSED
-        case Verdict.ERRORED | None:
+        case Verdict.SKIPPED | Verdict.ERRORED | None:
             return None
         case _:
             assert_never(verdict)
