@@ -53,8 +53,8 @@ class Services:
     url: str
 
 
-def services(request: Request) -> Services:
-    """The services of the application that got the request."""
+async def services(request: Request) -> Services:
+    """The services of the application that got the request. Waits for nothing: it saves a way through a thread."""
     return cast("Services", request.app.state.services)
 
 
