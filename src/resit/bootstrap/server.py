@@ -23,7 +23,7 @@ from resit.control.notifier import Notifying
 from resit.control.reconciler import Reconciler
 from resit.control.signals import Signals
 from resit.domain.access import Principal, Scope
-from resit.domain.errors import Unauthenticated
+from resit.domain.errors import Suspended, Unauthenticated
 from resit.integrations.files import FolderArtifacts
 from resit.integrations.keys import KeySigner, load_key
 from resit.integrations.webhooks import HttpNotifier
@@ -143,7 +143,7 @@ def admin_token(server: Server) -> str:
         secret = path.read_text().strip()
         if Scope.ADMIN in access.authenticate(secret).scopes:
             return secret
-    except (FileNotFoundError, Unauthenticated):
+    except (FileNotFoundError, Unauthenticated, Suspended):
         pass
     operator = Principal("operator", None, frozenset({Scope.ADMIN}))
     _, secret = access.create_token(operator, project=None, scopes=[Scope.ADMIN.value], name="operator")

@@ -20,6 +20,8 @@ NOW = 1_700_000_000.0
 """The time at which tests begin."""
 ADMIN = Principal("admin", None, frozenset({Scope.ADMIN}), Role.ADMIN)
 """Who may do everything."""
+ODD = "quotes '\" back\\slash % _ › ümläut 😀 \u2028 \t\n end "
+"""A text that every store must give back as it was."""
 
 
 class FakeClock:

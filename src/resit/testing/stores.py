@@ -22,10 +22,8 @@ from resit.domain.status import RunStatus, SelectionKind, Verdict
 from resit.ports import ArtifactRow, Ledgered, Outgoing, Store, StoredResult, Transaction
 from resit.ports.reads import LedgerFilter, Reads, RunFilter
 from resit.testing import factories
-from resit.testing.factories import NOW, result, uuid_of
-
-ODD = "quotes '\" back\\slash % _ › ümläut 😀 \u2028 \t\n end "
-"""A text that every store must give back as it was."""
+from resit.testing.factories import NOW, ODD, result, uuid_of
+from resit.testing.people_stores import PeopleContract
 
 
 class _Stop(Exception):
@@ -53,7 +51,7 @@ def planned_run(store: Store, *tests: PlannedTest) -> Run:
     return run
 
 
-class StoreContract:
+class StoreContract(PeopleContract):
     """One test a promise; ``store`` and ``reads`` are fixtures of the derived class."""
 
     # ------------------------------------------------------------ transactions
