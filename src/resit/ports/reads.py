@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from resit.domain.lineage import Said
 from resit.domain.project import Environment, Platform, Project
 from resit.domain.resource import Resource
-from resit.domain.run import Run
+from resit.domain.run import Run, Via
 from resit.domain.snooze import Snooze
 from resit.domain.status import RunStatus, Verdict
 from resit.ports.storage import ArtifactRow, Ledgered, LogPart, Page, StoredResult
@@ -73,6 +73,9 @@ class RunFilter:
     created_from: float | None = None
     created_to: float | None = None
     before: int | None = None
+    test_plan_id: int | None = None
+    via: Via | None = None
+    triggered_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
