@@ -53,3 +53,9 @@ def unknown_cases(tx: Transaction, project: Project, uuids: Collection[str]) -> 
     """Those of the UUIDs that no test case of the project has."""
     known = {case.uuid for case in tx.cases.named(project.id, uuids)}
     return [uuid for uuid in uuids if uuid not in known]
+
+
+def project_numbered(tx: Transaction, principal: Principal, number: int) -> Project | None:
+    """A project within reach by its number; None for one that is not there."""
+    found = tx.projects.get(number) if 0 < number < MAX_NUMBER else None
+    return found if found is not None and principal.reaches(found.id) else None

@@ -79,7 +79,7 @@ def need_tests(tx: Transaction, run: Run) -> None:
     project = tx.projects.get(run.project_id)
     if project is not None and project.listed_in is not None and not foreseen(tx, run):
         raise NothingToRun(
-            f"no tests to run: of those that the suite of {project.slug!r} had when it was listed last, none is asked for "
-            "and within the environment's filters",
+            f"no tests to run: when the suite of {project.slug!r} was listed last, it had none that is asked for and "
+            "within the environment's filters",
             field="tests",
         )

@@ -3,10 +3,11 @@
 import re
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse
 
 from resit.api.context import Services
-from resit.api.dialect import Refusals, create
+from resit.api.dialect import create
+from resit.api.qatech import badges, cases, catalog, differences, legacy, mcp, runs
+from resit.api.qatech.errors import REFUSALS
 
 _OWN = re.compile(r"/v1(/(?!trigger/?$).*)?|/run(/.*)?|/api/projects/[^/]+/(runs|test-cases)(/.*)?", re.DOTALL)
 
@@ -18,16 +19,7 @@ def owns(path: str) -> bool:
 
 def app(services: Services) -> FastAPI:
     """The application."""
-
-    def say(status: int, message: str) -> JSONResponse:
-        return JSONResponse({"message": message}, status)
-
-    return create(
-        services,
-        Refusals(
-            domain=lambda _, error: say(500, error.message),
-            malformed=lambda _, faults: say(400, faults[0].message),
-            http=lambda _, status, words: say(status, words),
-            broken=lambda _: say(500, "the server failed to answer"),
-        ),
-    )
+    made = create(services, REFUSALS)
+    for part in (runs, legacy, cases, catalog, badges, mcp, differences):
+        made.include_router(part.router)
+    return made

@@ -1,9 +1,10 @@
 """What callers may send. Members that are not known are ignored (study A21), known ones must be of their type."""
 
 import re
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic.alias_generators import to_camel
 
 MAX_TESTS = 50_000
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -24,23 +25,23 @@ Text = Annotated[str, Field(max_length=2000)]
 class Asked(BaseModel):
     """A body, or a part of one."""
 
-    model_config = ConfigDict(strict=True, extra="ignore")
+    model_config = ConfigDict(strict=True, extra="ignore", alias_generator=to_camel)
 
 
 class RerunIn(Asked):
     """What to run again: all, or by one of the two selectors (seed)."""
 
-    failedOnly: bool | None = None
-    projectTestCaseIds: Annotated[list[Uuid], Field(max_length=MAX_TESTS)] | None = None
-    projectShortId: Name | None = None
+    failed_only: bool | None = None
+    project_test_case_ids: Annotated[list[Uuid], Field(max_length=MAX_TESTS)] | None = None
+    project_short_id: Name | None = None
 
     @model_validator(mode="after")
     def _one_selector(self) -> "RerunIn":
-        if self.failedOnly is not None and self.projectTestCaseIds is not None:
+        if self.failed_only is not None and self.project_test_case_ids is not None:
             raise ValueError("failedOnly and projectTestCaseIds exclude each other: send one of them, or neither")
         return self
 
-    @field_validator("projectTestCaseIds")
+    @field_validator("project_test_case_ids")
     @classmethod
     def _some(cls, value: list[str] | None) -> list[str] | None:
         return _not_empty(value)
@@ -57,18 +58,18 @@ class EnvironmentIn(Asked):
 
     url: Text | None = None
     name: Text | None = None
-    shortId: Name | None = None
     short_id: Name | None = None
-    applicationBuildShortId: Name | None = None
+    older_id: Name | None = Field(default=None, alias="short_id")
+    application_build_short_id: Name | None = None
 
     @property
     def saved(self) -> str | None:
         """The short id of a saved environment, in the newer or the older spelling."""
-        return self.shortId if self.shortId is not None else self.short_id
+        return self.short_id if self.short_id is not None else self.older_id
 
     @model_validator(mode="after")
     def _something(self) -> "EnvironmentIn":
-        if self.url is None and self.saved is None and self.applicationBuildShortId is None:
+        if self.url is None and self.saved is None and self.application_build_short_id is None:
             raise ValueError("an environment has a url or a shortId")
         return self
 
@@ -84,19 +85,19 @@ class EnvironmentIn(Asked):
 class ApplicationIn(Asked):
     """What is different in this run for one application."""
 
-    applicationShortId: Name
+    application_short_id: Name
     environment: EnvironmentIn | None = None
-    devicePresetShortId: Name | None = None
-    devicePresetId: Name | None = None
+    device_preset_short_id: Name | None = None
+    device_preset_id: Name | None = None
 
 
 class ParametersIn(BaseModel):
     """Overrides of configurations, kept as they were sent (study 2.9)."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
+    model_config = ConfigDict(strict=True, extra="allow", alias_generator=to_camel)
 
     configs: dict[str, Any] | None = None
-    configsByEnvironment: dict[str, dict[str, Any]] | None = None
+    configs_by_environment: dict[str, dict[str, Any]] | None = None
 
 
 class StartIn(Asked):
@@ -105,19 +106,19 @@ class StartIn(Asked):
     trigger: Text | None = None
     actor: Text | None = None
     branch: Text | None = None
-    commitHash: Text | None = None
-    commitMessage: str | None = None
+    commit_hash: Text | None = None
+    commit_message: str | None = None
     repository: Text | None = None
-    integrationName: Text | None = None
-    testPlanShortId: Name | None = None
-    testPlanShortIds: list[Name] | None = None
-    testCaseIds: Annotated[list[Uuid], Field(max_length=MAX_TESTS)] | None = None
+    integration_name: Text | None = None
+    test_plan_short_id: Name | None = None
+    test_plan_short_ids: list[Name] | None = None
+    test_case_ids: Annotated[list[Uuid], Field(max_length=MAX_TESTS)] | None = None
     applications: list[ApplicationIn] | None = None
     notifications: list[Any] | None = None
     parameters: ParametersIn | None = None
-    projectShortId: Name | None = None
+    project_short_id: Name | None = None
 
-    @field_validator("testCaseIds")
+    @field_validator("test_case_ids")
     @classmethod
     def _some(cls, value: list[str] | None) -> list[str] | None:
         return _not_empty(value)
@@ -128,9 +129,7 @@ class StartIn(Asked):
         if value is not None and not value:
             raise ValueError("the list is empty: leave notifications out, or name one")
         if value:
-            raise ValueError(
-                "Slack is not set up for this project: leave notifications out, and use a webhook of Resit"
-            )
+            raise ValueError("Slack is not set up for this project: leave notifications out; Resit tells webhooks")
         return value
 
     @field_validator("applications", mode="before")
@@ -148,26 +147,29 @@ class StartIn(Asked):
 
     @model_validator(mode="after")
     def _one_selection(self) -> "StartIn":
-        if len(self.testPlanShortIds or ()) > 1:
+        if len(self.test_plan_short_ids or ()) > 1:
             raise ValueError("a run is of one test plan: name one in testPlanShortIds")
-        if self.plan is not None and self.testCaseIds is not None:
-            raise ValueError(
-                "testPlanShortId and testCaseIds exclude each other: a plan says itself which tests it means"
-            )
+        if self.plan is not None and self.test_case_ids is not None:
+            raise ValueError("testPlanShortId and testCaseIds exclude each other: a plan says itself what it means")
         return self
 
     @property
     def plan(self) -> str | None:
         """The short id of a test plan."""
-        return (
-            self.testPlanShortId if self.testPlanShortId is not None else next(iter(self.testPlanShortIds or ()), None)
-        )
+        if self.test_plan_short_id is not None:
+            return self.test_plan_short_id
+        return self.test_plan_short_ids[0] if self.test_plan_short_ids else None
 
 
 class StartV1In(StartIn):
     """The same under ``/v1``, where the words of a trigger are a closed list (study A25)."""
 
-    trigger: Literal["API", "GITHUB"] | None = None
+    @field_validator("trigger")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        if value not in (None, "API", "GITHUB"):
+            raise ValueError("a trigger is API or GITHUB")
+        return value
 
 
 class CaseIn(Asked):
@@ -175,25 +177,23 @@ class CaseIn(Asked):
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
     goal: Annotated[str, Field(min_length=1, max_length=20_000)]
-    expectedResult: Annotated[str, Field(max_length=10_000)] | None = None
-    applicationShortId: Name | None = None
-    applicationId: Uuid | None = None
-    projectShortId: Name | None = None
-    configShortIds: list[Name] | None = None
-    configIds: list[Uuid] | None = None
-    scenarioShortId: Name | None = None
-    scenarioId: Uuid | None = None
-    resumeFromDependencyProjectTestCaseId: Uuid | None = None
-    waitForDependenciesProjectTestCaseIds: list[Uuid] | None = None
+    expected_result: Annotated[str, Field(max_length=10_000)] | None = None
+    project_short_id: Name | None = None
+    config_short_ids: list[Name] | None = None
+    config_ids: list[Uuid] | None = None
+    scenario_short_id: Name | None = None
+    scenario_id: Uuid | None = None
+    resume_from_dependency_project_test_case_id: Uuid | None = None
+    wait_for_dependencies_project_test_case_ids: list[Uuid] | None = None
 
 
 class CaseV1In(CaseIn):
     """The same under ``/v1``: the application goes by its short id."""
 
-    applicationShortId: Name = Field()
+    application_short_id: Name
 
 
 class CaseLegacyIn(CaseIn):
     """The same in the older API: the application goes by its UUID."""
 
-    applicationId: Uuid = Field()
+    application_id: Uuid

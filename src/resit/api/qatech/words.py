@@ -4,6 +4,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from resit.domain.ledger import Row
+from resit.domain.run import Via
 from resit.domain.selection import Taken
 from resit.domain.status import Outcome, RunStatus, Verdict
 
@@ -119,3 +120,23 @@ def error_code(outcome: Outcome | None) -> str | None:
             return "PLATFORM_CANCELLED"
         case _:
             assert_never(outcome)
+
+
+class Trigger(StrEnum):
+    """What started runs, as badges narrow them (study 1.10)."""
+
+    ANY = "ANY"
+    MANUAL = "MANUAL"
+    SCHEDULE = "SCHEDULE"
+    API = "API"
+    GITHUB = "GITHUB"
+
+
+VIA: dict[Trigger, Via | None] = {
+    Trigger.ANY: None,
+    Trigger.MANUAL: Via.MANUAL,
+    Trigger.SCHEDULE: Via.SCHEDULE,
+    Trigger.API: Via.API,
+    Trigger.GITHUB: Via.GITHUB,
+}
+"""Our words for them; None for any."""
