@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 
-from resit.domain.errors import Unavailable
+from resit.domain.errors import InvalidInput, Unavailable
 
 BUSY_SECONDS = 30
 
@@ -58,7 +58,8 @@ wakes them at once. Between processes SQLite's own locks still decide."""
 def transaction(engine: Engine, *, write: bool, lasting: bool = True) -> Generator[Connection]:
     """A transaction: leaving the block commits, an exception rolls back.
 
-    A database that is away, locked for too long or without room is :class:`Unavailable`, here and nowhere else.
+    A database that is away, locked for too long or without room is :class:`Unavailable`, here and nowhere else. What no
+    database can hold or look for (half a character, a number beyond 63 bits) is :class:`InvalidInput`.
     """
     try:
         with _turn(engine, write), engine.connect() as connection:
@@ -67,6 +68,10 @@ def transaction(engine: Engine, *, write: bool, lasting: bool = True) -> Generat
                 yield connection
     except OperationalError as error:
         raise Unavailable(f"the database does not answer: {error.orig}") from error
+    except UnicodeEncodeError as error:
+        raise InvalidInput("a text holds half a character (a lone surrogate): leave it out") from error
+    except OverflowError as error:
+        raise InvalidInput("a number is beyond 63 bits: there is no such thing") from error
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, false, func, or_, select
 
 from resit.domain.project import Platform, under_test
 from resit.ports.reads import CaseFilter, LedgerFilter, RunFilter, RunView, TestCase
@@ -32,9 +32,25 @@ CASE = select(_C, (func.coalesce(_C.c.listed_in, 0) == func.coalesce(_P.c.listed
 """Test cases, and whether they are part of the suite as it was listed last."""
 
 
+SEPARATOR = " › "
+"""Between the parts of a title."""
+
+
 def contains(text: str, *columns: ColumnElement[Any]) -> ColumnElement[bool]:
     """One of the columns contains ``text`` as it stands, in either case."""
+    # no database holds a NUL, and SQLite would read a pattern only up to it: it would find everything
+    if "\0" in text:
+        return false()
     return or_(*(column.like(f"%{_literally(text)}%", escape="\\") for column in columns))
+
+
+def _titled(text: str, column: ColumnElement[Any]) -> ColumnElement[bool]:
+    """``text`` is a part of a title, as it is shown, in a column that holds the title's parts as a JSON list."""
+    path = rows.dumps(text.split(SEPARATOR))[2:-2]
+    # without the marks that begin and end the list
+    marks = 4
+    bare = case((func.length(column) > marks, func.substr(column, 3, func.length(column) - marks)), else_="")
+    return contains(path, bare)
 
 
 def _literally(text: str) -> str:
@@ -44,11 +60,15 @@ def _literally(text: str) -> str:
 
 def ends(text: str, column: ColumnElement[Any]) -> ColumnElement[bool]:
     """The column ends with ``text``, in either case."""
+    if "\0" in text:
+        return false()
     return column.like(f"%{_literally(text)}", escape="\\")
 
 
 def first_folder(name: str, column: ColumnElement[Any]) -> ColumnElement[bool]:
     """The first folder of a path has this name, in either case."""
+    if "\0" in name:
+        return false()
     return func.substr(column, 1, func.instr(column, "/") - 1).like(_literally(name), escape="\\")
 
 
@@ -81,7 +101,7 @@ def test_case(row: Any) -> TestCase:
         uuid=row["uuid"],
         test=row["test"],
         file=row["file"],
-        title=" › ".join(path),
+        title=SEPARATOR.join(path),
         variant=row["variant"],
         tags=tuple(rows.loads(row["tags"], []) if own is None else own),
         line=row["line"],
@@ -118,6 +138,9 @@ def run_conditions(which: RunFilter) -> list[ColumnElement[bool]]:
     equal = (
         (_R.c.project_id, which.project_id),
         (_R.c.id, which.run_id),
+        (_R.c.test_plan_id, which.test_plan_id),
+        (_R.c.via, which.via and which.via.value),
+        (_R.c.triggered_by, which.triggered_by or None),
         (_E.c.slug, which.environment or None),
         (_E.c.platform, which.platform and which.platform.value),
         (_R.c.branch, which.branch or None),
@@ -168,9 +191,11 @@ def ledger_conditions(run_id: int, which: LedgerFilter) -> list[ColumnElement[bo
     if which.states:
         found.append(or_(*(state_condition(state) for state in which.states)))
     if which.text:
-        found.append(contains(which.text, _L.c.test, _L.c.file, _L.c.title, _L.c.reason))
+        found.append(or_(contains(which.text, _L.c.test, _L.c.file, _L.c.reason), _titled(which.text, _L.c.title)))
     if which.test:
         found.append(or_(_L.c.test == which.test, _L.c.case_uuid == which.test))
+    if which.case_id is not None:
+        found.append(_L.c.case_uuid == select(_C.c.uuid).where(_C.c.id == which.case_id).scalar_subquery())
     if which.file is not None:
         found.append(_L.c.file == which.file)
     if which.file_part:
@@ -205,7 +230,7 @@ def case_conditions(project_id: int | None, which: CaseFilter) -> list[ColumnEle
     if not which.drafts:
         found.append(~_C.c.draft)
     if which.search:
-        found.append(contains(which.search, _C.c.test, _C.c.file, _C.c.title))
+        found.append(or_(contains(which.search, _C.c.test, _C.c.file), _titled(which.search, _C.c.title)))
     if which.sample is not None:
         files = tables.files
         here = (files.c.id == which.sample, files.c.project_id == _C.c.project_id, files.c.path == _C.c.file)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Engine, Select, Table, and_, func, or_, select
+from sqlalchemy import ColumnElement, Engine, Select, Table, and_, func, select
 
 from resit.domain.project import Project
 from resit.domain.project import repository as repository_of
@@ -27,6 +27,7 @@ from resit.storage.connect import transaction
 from resit.storage.queries import (
     CASE,
     VIEW,
+    built_branch,
     case_conditions,
     contains,
     ends,
@@ -185,8 +186,7 @@ class SqlSlices:
     def latest_run(self, environment_id: int, branch: str = "") -> RunView | None:
         query = VIEW.where(_R.c.environment_id == environment_id)
         if branch:
-            built = func.json_extract(_R.c.build, "$.branch")
-            query = query.where(or_(built == branch, and_(built.is_(None), _R.c.branch == branch)))
+            query = query.where(built_branch == branch)
         found = self._all(query.order_by(_R.c.id.desc()).limit(1))
         return run_view(found[0]) if found else None
 

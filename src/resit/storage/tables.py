@@ -173,6 +173,7 @@ runs = Table(
     Column("finished_at", Float),
     Index(None, "project_id", "id"),
     Index(None, "project_id", "created_at"),
+    Index(None, "environment_id", "id"),
     Index(None, "created_at"),
     Index(None, "status"),
     sqlite_autoincrement=True,
@@ -213,6 +214,7 @@ test_cases = Table(
     _time("updated_at"),
     UniqueConstraint("project_id", "test"),
     Index(None, "project_id", "key"),
+    Index(None, "project_id", "file"),
 )
 
 files = Table(
