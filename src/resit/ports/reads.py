@@ -82,12 +82,14 @@ class RunFilter:
 class LedgerFilter:
     """Which ledger rows. ``state``: an outcome, or planned, running, did_not_run. ``since``: changed after this seq.
 
-    ``states``: any of these. ``file``: exactly this one; ``file_part``: a part of its path; ``folder``: the first one
-    of its path; ``tag``: one of the test's, compared without a leading ``@``. The last three are found in either case.
+    ``states``: any of these. ``case_id``: the test case with this number. ``file``: exactly this one; ``file_part``: a
+    part of its path; ``folder``: the first one of its path; ``tag``: one of the test's, compared without a leading
+    ``@``. The last three are found in either case.
     """
 
     state: str = ""
     states: tuple[str, ...] = ()
+    case_id: int | None = None
     file: str | None = None
     file_part: str = ""
     folder: str = ""

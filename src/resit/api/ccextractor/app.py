@@ -2,11 +2,13 @@
 
 import re
 
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, Request
+from starlette.responses import Response
 
+from resit.api.ccextractor import auth, catalogue, diagnostics, errors, results, runs, system
+from resit.api.ccextractor.door import Door, put_headers
 from resit.api.context import Services
-from resit.api.dialect import Refusals, create
+from resit.api.dialect import create
 
 _OWN = re.compile(r"/api/v1(/(?!analytics(/|$)).*)?", re.DOTALL)
 
@@ -18,16 +20,18 @@ def owns(path: str) -> bool:
 
 def app(services: Services) -> FastAPI:
     """The application."""
+    made = create(services, errors.REFUSALS)
+    errors.install(made)
 
-    def say(status: int, message: str) -> JSONResponse:
-        return JSONResponse({"code": "internal_error", "message": message, "details": {}}, status)
+    def broken(request: Request, _error: Exception) -> Response:
+        # Sent from outside the door, so it brings the door's headers with it.
+        answer = errors.broken()
+        put_headers(request.scope, answer.headers)
+        return answer
 
-    return create(
-        services,
-        Refusals(
-            domain=lambda _, error: say(500, error.message),
-            malformed=lambda _, faults: say(400, faults[0].message),
-            http=lambda _, status, words: say(status, words),
-            broken=lambda _: say(500, "the server failed to answer"),
-        ),
-    )
+    made.add_exception_handler(Exception, broken)
+    parts = (auth, runs, results, diagnostics, catalogue, system)
+    for part in parts:
+        made.include_router(part.router)
+    made.add_middleware(Door, routes=[route for part in parts for route in part.router.routes])
+    return made
