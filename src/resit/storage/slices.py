@@ -92,6 +92,9 @@ class SqlSlices:
         query = select(_L).where(*ledger_conditions(run_id, which))
         return self._slice(query, rows.ledgered, _L.c.ordinal.asc(), offset, limit)
 
+    def test_seconds(self, run_id: int) -> float:
+        return self._all(select(func.sum(_L.c.duration).label("sum")).where(_L.c.run_id == run_id))[0]["sum"] or 0.0
+
     def _files(self, project_id: int | None) -> Select[Any]:
         projects = tables.projects
         tests = (

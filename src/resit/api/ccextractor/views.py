@@ -42,7 +42,7 @@ def run_out(view: RunView, base: str) -> dict[str, Any]:
         "commit_short": sha[:7],
         "pull_request": number,
         "run_errors": _errors(run),
-        "triggered_by": (run.actor or run.triggered_by)[:100] or None,
+        "triggered_by": _by(run),
         "duration_ms": None if run.duration is None else round(run.duration * 1000),
         "links": {"self": f"{base}/api/v1/runs/{run.id}"},
     }
@@ -54,23 +54,30 @@ def _errors(run: Run) -> str:
     return "true" if run.counts.red or run.problems else "false"
 
 
-def summary_out(run: Run, planned: int, base: Mapping[str, Any]) -> dict[str, Any]:
-    """Counts of outcomes; the four of them add up to the total. ``planned``: tests of a run that has no plan yet."""
+def summary_out(run: Run, planned: int, seconds: float) -> dict[str, Any]:
+    """Counts of outcomes; the four of them add up to the total.
+
+    ``planned``: tests of a run that has no plan yet; ``seconds``: what the tests took in all.
+    """
     counts = run.counts
     total = counts.total or planned
     passed, failed, missing = counts.passed + counts.flaky, counts.failed, counts.errored
     return {
         "run_id": run.id,
-        "status": base["status"],
+        "status": words.run_word(run.status, run.verdict).value,
         "total_samples": total,
         "pass_count": passed,
         "fail_count": failed,
         "skipped_count": total - passed - failed - missing,
         "missing_output_count": missing,
         "error_count": faulty(counts),
-        "duration_ms": base["duration_ms"],
-        "triggered_by": base["triggered_by"],
+        "duration_ms": round(seconds * 1000) or None,
+        "triggered_by": _by(run),
     }
+
+
+def _by(run: Run) -> str | None:
+    return (run.actor or run.triggered_by)[:100] or None
 
 
 def faulty(counts: Counts) -> int:
