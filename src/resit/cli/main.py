@@ -21,6 +21,7 @@ from resit.cli.settings import EXIT_CODES, CommandError, Exit
 _COMMANDS = {
     "Begin": ("serve:serve", "projects:project", "projects:env", "tokens:token"),
     "Run": ("trigger:run", "trigger:rerun", "runs:watch", "runs:cancel"),
+    "Keep": ("test_plans:test_plan", "snoozes:snooze", "webhooks:webhook"),
     "Look": ("runs:runs", "runs:show", "logs:logs"),
     "Operate": ("people:user", "people:org"),
 }
@@ -66,7 +67,7 @@ def make_app() -> App:
 
 
 def _name(target: str) -> str:
-    return target.partition(":")[2]
+    return target.partition(":")[2].replace("_", "-")
 
 
 def call(argv: Sequence[str], app: App | None = None) -> int:

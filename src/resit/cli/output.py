@@ -220,7 +220,8 @@ def row_lines(row: "RowDoc", indent: str = "  ") -> "Iterator[Text]":
     state = row.get("outcome") or row.get("state") or ""
     style = "red" if row.get("did_not_run") else STYLES.get(state, "")
     line = Text(indent)
-    line.append(f"{SIGNS.get(state, '·')} {state_word(row)}", style)
+    snoozed = " (snoozed)" if row.get("snoozed") else ""
+    line.append(f"{SIGNS.get(state, '·')} {state_word(row)}{snoozed}", style)
     line.append(f"  {title(row)}")
     yield line
     if why := reason(row):

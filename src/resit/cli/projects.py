@@ -15,6 +15,14 @@ project = App(name="project", help="Register suites and look at them.", help_epi
 env = App(name="env", help="Give a project environments: variables, secrets, filters.", help_epilogue="")
 
 
+MaxRuns = Annotated[
+    int | None, Parameter(metavar="N", help="How many runs are at work at a time, the others wait; 0: no limit.")
+]
+Repository = Annotated[
+    str | None, Parameter(metavar="OWNER/NAME", help="What is under test, where the source does not say.")
+]
+
+
 @project.command
 def add(
     slug: Annotated[str, Parameter(help="Short name: lower-case letters, digits, '.', '_', '-'.")],
@@ -36,6 +44,8 @@ def add(
     name: Annotated[str | None, Parameter(metavar="TEXT", help="Name for people.")] = None,
     shards: Annotated[int | None, Parameter(metavar="N", help="How many shards a run has when it names none.")] = None,
     time_limit: Annotated[str | None, Parameter(metavar="2h", help="How long a run may take at most, like 2h.")] = None,
+    max_runs: MaxRuns = None,
+    repository: Repository = None,
     common: Common = COMMON,
 ) -> int:
     """Register a suite of tests as a project.
@@ -53,6 +63,8 @@ def add(
         "name": name,
         "shards": shards,
         "time_limit": options.seconds(time_limit, "--time-limit") if time_limit else None,
+        "max_runs": max_runs,
+        "repository": repository,
     }
     with common.connect() as client:
         made = client.add_project({name: value for name, value in wanted.items() if value is not None})
@@ -62,6 +74,45 @@ def add(
         console = output.console(no_color=common.no_color)
         output.say(console, f"Project {output.clean(made['slug'])}: {output.clean(made['source'])}")
         output.say(console, f"  run it:  resit run {output.clean(made['slug'])} --wait")
+    return Exit.GREEN
+
+
+@project.command(name="set")
+def change(
+    slug: ProjectRef,
+    /,
+    *,
+    max_runs: MaxRuns = None,
+    repository: Repository = None,
+    branch: Annotated[str | None, Parameter(metavar="B", help="Branch of the git repository.")] = None,
+    name: Annotated[str | None, Parameter(metavar="TEXT", help="Name for people.")] = None,
+    shards: Annotated[
+        int | None, Parameter(metavar="N", help="How many shards a run has when it names none; 0: the suite's setting.")
+    ] = None,
+    time_limit: Annotated[str | None, Parameter(metavar="2h", help="How long a run may take at most, like 2h.")] = None,
+    common: Common = COMMON,
+) -> int:
+    """Change a project; what is not named stays.
+
+    Example: resit project set shop --max-runs 2 --repository acme/shop
+    """
+    wanted: dict[str, object] = {
+        "max_runs": max_runs,
+        "repository": repository,
+        "branch": branch,
+        "name": name,
+        "shards": shards,
+        "time_limit": options.seconds(time_limit, "--time-limit") if time_limit else None,
+    }
+    changes = {key: value for key, value in wanted.items() if value is not None}
+    if not changes:
+        raise CommandError("nothing to set", "for example --max-runs 2")
+    with common.connect() as client:
+        found = client.change_project(slug, changes)
+    if common.json:
+        output.print_json(found)
+    else:
+        output.say(output.console(no_color=common.no_color), f"Project {output.clean(slug)} is changed.")
     return Exit.GREEN
 
 
@@ -80,7 +131,7 @@ def show(slug: ProjectRef, /, *, common: Common = COMMON) -> int:
             return Exit.GREEN
         runs = last_runs(client, slug, 5)
     console = output.console(no_color=common.no_color)
-    names = ("slug", "name", "source", "branch", "executor", "workdir", "setup", "config", "shards")
+    names = ("slug", "name", "source", "branch", "executor", "workdir", "setup", "config", "shards", "max_runs")
     console.print(output.fields([(name, output.clean(found.get(name) or "")) for name in names]))
     console.print(_environments(found["environments"]))
     if runs:
@@ -112,6 +163,12 @@ def list_projects(*, common: Common = COMMON) -> int:
     return Exit.GREEN
 
 
+Platform = Annotated[
+    Literal["linux", "windows"] | None,
+    Parameter(help="What its tests run on, for the CCExtractor API; linux unless said."),
+]
+
+
 @env.command(name="add")
 def add_environment(
     project: ProjectRef,
@@ -135,6 +192,7 @@ def add_environment(
     ] = (),
     ignore: Annotated[tuple[str, ...], Many, Parameter(metavar="GLOB", help="None that fit one of these globs.")] = (),
     name: Annotated[str | None, Parameter(metavar="TEXT", help="Name for people.")] = None,
+    platform: Platform = None,
     common: Common = COMMON,
 ) -> int:
     """Give a project an environment: where its tests run against, and with what.
@@ -153,6 +211,8 @@ def add_environment(
     }
     if name:
         wanted["name"] = name
+    if platform:
+        wanted["platform"] = platform
     with common.connect() as client:
         made = client.add_environment(project, wanted)
     if common.json:
@@ -161,6 +221,65 @@ def add_environment(
         console = output.console(no_color=common.no_color)
         output.say(console, f"Environment {output.clean(slug)} of {output.clean(project)}")
         output.say(console, f"  run against it:  resit run {output.clean(project)} --env {output.clean(slug)}")
+    return Exit.GREEN
+
+
+@env.command(name="set")
+def change_environment(
+    project: ProjectRef,
+    slug: Annotated[str, Parameter(help="Slug of the environment.")],
+    /,
+    *,
+    disabled: Annotated[bool, Parameter(help="Take no new runs.")] = False,
+    enabled: Annotated[bool, Parameter(help="Take runs again.")] = False,
+    platform: Platform = None,
+    var: options.Variables = (),
+    secret: Annotated[
+        tuple[str, ...],
+        Many,
+        Parameter(metavar="K[=V]", help="Secret to set, as for `resit env add`. Can be repeated."),
+    ] = (),
+    unset: Annotated[
+        tuple[str, ...], Many, Parameter(metavar="K", help="Variable or secret to take away. Can be repeated.")
+    ] = (),
+    name: Annotated[str | None, Parameter(metavar="TEXT", help="Name for people.")] = None,
+    schedule: Annotated[
+        str | None, Parameter(metavar="CRON", help="Cron expression (UTC) that is kept and shown; empty for none.")
+    ] = None,
+    common: Common = COMMON,
+) -> int:
+    """Change an environment; what is not named stays.
+
+    Example: resit env set shop staging --disabled
+    """
+    if disabled and enabled:
+        raise CommandError("--disabled and --enabled exclude each other", "choose one of the two")
+    wanted: dict[str, object] = {
+        "disabled": disabled if disabled or enabled else None,
+        "platform": platform,
+        "name": name,
+        "schedule": schedule,
+    }
+    changes = {key: value for key, value in wanted.items() if value is not None}
+    variables: dict[str, str | None] = {**options.pairs(var, "--var")}
+    secrets: dict[str, str | None] = {**options.secrets(secret)}
+    if both := sorted((variables.keys() & secrets.keys()) | ({*variables, *secrets} & {*unset})):
+        raise CommandError(f"{both[0]} is named twice", "set it as one thing, or take it away")
+    with common.connect() as client:
+        if unset:
+            there = next((e for e in client.project(project)["environments"] if e["slug"] == slug), None)
+            for key in unset:
+                kind = secrets if there and key in there["secrets"] else variables
+                kind[key] = None
+        changes |= {key: found for key, found in (("variables", variables), ("secrets", secrets)) if found}
+        if not changes:
+            raise CommandError("nothing to set", "for example --disabled")
+        changed = client.change_environment(project, slug, changes)
+    if common.json:
+        output.print_json(changed)
+    else:
+        said = f"Environment {output.clean(slug)} of {output.clean(project)} is changed."
+        output.say(output.console(no_color=common.no_color), said)
     return Exit.GREEN
 
 
@@ -180,7 +299,7 @@ def list_environments(project: ProjectRef, /, *, common: Common = COMMON) -> int
 
 
 def _environments(found: "list[EnvironmentDoc]") -> Any:
-    table = output.table("environment", "variables", "secrets", "filters")
+    table = output.table("environment", "variables", "secrets", "filters", "state")
     for one in found:
         variables = [f"{name}={value}" for name, value in one["variables"].items()]
         filters = [*one["match"], *(f"not {glob}" for glob in one["ignore"])]
@@ -189,5 +308,6 @@ def _environments(found: "list[EnvironmentDoc]") -> Any:
             "\n".join(map(output.clean, variables)),
             "\n".join(map(output.clean, one["secrets"])),
             "\n".join(map(output.clean, filters)),
+            "disabled" if one.get("disabled") else "",
         )
     return table

@@ -146,6 +146,8 @@ def _details(client: "Client", run: "RunDoc", console: "Console") -> None:
                 ("build", ", ".join(build)),
                 ("shards", str(run["total_shards"] or "")),
                 ("by", output.clean(run["triggered_by"])),
+                ("group", output.clean(run.get("group") or "")),
+                ("cancelled", _cancelled(run)),
                 ("requested", output.local_time(run["created_at"])),
                 ("started", output.local_time(run["started_at"])),
                 ("finished", output.local_time(run["finished_at"])),
@@ -162,13 +164,28 @@ def _details(client: "Client", run: "RunDoc", console: "Console") -> None:
         console.print(runs_table(relatives, project=False))
 
 
-def cancel(run: RunRef, /, *, common: Common = COMMON) -> int:
+def _cancelled(run: "RunDoc") -> str:
+    """Who stopped a run, and why."""
+    if run["status"] != "cancelled":
+        return ""
+    successor = f"run {run['superseded_by']} took its place" if run.get("superseded_by") else ""
+    by = f"by {output.clean(run['cancelled_by'])}" if run.get("cancelled_by") else ""
+    return ", ".join(filter(None, [by, successor or output.clean(run.get("cancel_reason") or "")]))
+
+
+def cancel(
+    run: RunRef,
+    /,
+    *,
+    reason: Annotated[str | None, Parameter(metavar="TEXT", help="Why; it is kept with the run.")] = None,
+    common: Common = COMMON,
+) -> int:
     """Stop a run. Tests that have not come to their end are cancelled; what is known stays.
 
-    Example: resit cancel 12
+    Example: resit cancel 12 --reason "wrong branch"
     """
     with common.connect() as client:
-        stopped = client.cancel(run)
+        stopped = client.cancel(run, reason or "")
     if common.json:
         output.print_json(stopped)
     else:

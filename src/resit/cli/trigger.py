@@ -1,6 +1,6 @@
 """``resit run`` and ``resit rerun``: ask for executions, and wait for them if wanted."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -31,6 +31,16 @@ def run(
     test: Tests = (),
     var: Variables = (),
     shards: Annotated[int | None, Parameter(metavar="N", help="How many shards at most.")] = None,
+    test_plan: Annotated[
+        int | None, Parameter(metavar="N", help="Number of a test plan, in place of --test and --tag.")
+    ] = None,
+    group: Annotated[
+        str | None, Parameter(metavar="NAME", help="Concurrency group: one run of it is at work at a time.")
+    ] = None,
+    on_conflict: Annotated[
+        Literal["wait", "cancel"] | None,
+        Parameter(help="What becomes of an earlier run of the group: wait for its end (the default), or cancel it."),
+    ] = None,
     wait: Wait = False,
     common: Common = COMMON,
 ) -> int:
@@ -46,7 +56,13 @@ def run(
         "tests": ids(test) or None,
         "variables": pairs(var, "--var") or None,
         "shards": _positive(shards),
+        "test_plan": test_plan,
+        "concurrency": {"group": group, "on_conflict": on_conflict or "wait"} if group else None,
     }
+    if on_conflict and not group:
+        raise CommandError("--on-conflict is about a group", "name it: --group NAME")
+    if test_plan is not None and (test or tag):
+        raise CommandError("a test plan says itself which tests it means", "leave out --test and --tag")
     if any(not name.strip("@ ") for name in tag):
         raise CommandError("--tag was given an empty tag", "leave --tag out to run everything")
     with common.connect() as client:

@@ -16,7 +16,7 @@ from uuid import uuid4
 import httpx
 from httpx_sse import connect_sse
 
-from resit.client.documents import EnvironmentDoc, LineageDoc, LogDoc, ProjectDoc, RowDoc, RunDoc
+from resit.client.documents import EnvironmentDoc, LineageDoc, LogDoc, ProjectDoc, RowDoc, RunDoc, SnoozeDoc
 
 __all__ = [
     "Client",
@@ -31,6 +31,7 @@ __all__ = [
     "RunChanged",
     "RunDoc",
     "ServerAway",
+    "SnoozeDoc",
     "closed",
 ]
 
@@ -121,7 +122,7 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    # Projects, environments, tokens
+    # Projects, environments
 
     def add_project(self, fields: Mapping[str, object]) -> ProjectDoc:
         """Register a suite; gives the project."""
@@ -138,6 +139,60 @@ class Client:
     def add_environment(self, project: str, fields: Mapping[str, object]) -> dict[str, Any]:
         """Give a project an environment."""
         return self._call("POST", f"/projects/{_segment(project)}/environments", json=fields)
+
+    def change_project(self, project: str, changes: Mapping[str, object]) -> ProjectDoc:
+        """Change a project; what is not named stays."""
+        return cast("ProjectDoc", self._call("PATCH", f"/projects/{_segment(project)}", json=changes))
+
+    def change_environment(self, project: str, slug: str, changes: Mapping[str, object]) -> EnvironmentDoc:
+        """Change an environment; what is not named stays."""
+        path = f"/projects/{_segment(project)}/environments/{_segment(slug)}"
+        return cast("EnvironmentDoc", self._call("PATCH", path, json=changes))
+
+    # Test plans, snoozes, webhooks
+
+    def add_test_plan(self, project: str, fields: Mapping[str, object]) -> dict[str, Any]:
+        """Save a selection."""
+        return self._call("POST", f"/projects/{_segment(project)}/test-plans", json=fields)
+
+    def test_plans(self, project: str) -> Iterator[dict[str, Any]]:
+        """The test plans of a project."""
+        return self._items(f"/projects/{_segment(project)}/test-plans", {})
+
+    def remove_test_plan(self, id: int) -> None:
+        """Take a test plan away."""
+        self._send("DELETE", f"/test-plans/{id}")
+
+    def add_snooze(self, project: str, fields: Mapping[str, object]) -> SnoozeDoc:
+        """Let failures of tests not block until a time."""
+        return cast("SnoozeDoc", self._call("POST", f"/projects/{_segment(project)}/snoozes", json=fields))
+
+    def snoozes(self, project: str, *, ended: bool = False) -> Iterator[SnoozeDoc]:
+        """The snoozes of a project that last; with ``ended`` all."""
+        found = self._items(f"/projects/{_segment(project)}/snoozes", {"ended": "true" if ended else None})
+        return (cast("SnoozeDoc", item) for item in found)
+
+    def expire_snooze(self, id: int) -> SnoozeDoc:
+        """End a snooze now."""
+        return cast("SnoozeDoc", self._call("POST", f"/snoozes/{id}/expire"))
+
+    def add_webhook(self, project: str, fields: Mapping[str, object]) -> dict[str, Any]:
+        """Have an address told of runs; only this answer ever holds the secret."""
+        return self._call("POST", f"/projects/{_segment(project)}/webhooks", json=fields)
+
+    def webhooks(self, project: str) -> Iterator[dict[str, Any]]:
+        """The webhooks of a project, without their secrets."""
+        return self._items(f"/projects/{_segment(project)}/webhooks", {})
+
+    def test_webhook(self, id: int) -> dict[str, Any]:
+        """Have a webhook told the event ``webhook.test``."""
+        return self._call("POST", f"/webhooks/{id}/test")
+
+    def remove_webhook(self, id: int) -> None:
+        """Take a webhook away."""
+        self._send("DELETE", f"/webhooks/{id}")
+
+    # Tokens
 
     def create_token(self, fields: Mapping[str, object]) -> dict[str, Any]:
         """Make a token; only this answer ever holds its secret."""
@@ -191,9 +246,10 @@ class Client:
         """A run by its number, short id or uuid."""
         return self._run(self._call("GET", f"/runs/{_segment(run)}"))
 
-    def cancel(self, run: str) -> RunDoc:
+    def cancel(self, run: str, reason: str = "") -> RunDoc:
         """Stop a run."""
-        return self._run(self._call("POST", f"/runs/{_segment(run)}/cancel"))
+        fields = {"json": {"reason": reason}} if reason else {}
+        return self._run(self._call("POST", f"/runs/{_segment(run)}/cancel", **fields))
 
     def lineage(self, run: str) -> LineageDoc:
         """A run's family of re-runs and the verdict over it."""

@@ -52,6 +52,10 @@ class RunDoc(TypedDict):
     error: ProblemDoc | None
     problems: list[ProblemDoc]
     triggered_by: str
+    group: str
+    superseded_by: int | None
+    cancelled_by: str
+    cancel_reason: str
     created_at: str | float
     started_at: str | float | None
     finished_at: str | float | None
@@ -71,6 +75,8 @@ class ProjectDoc(TypedDict):
     setup: str
     config: str
     shards: int
+    max_runs: int
+    repository: str
     environments: list["EnvironmentDoc"]
 
 
@@ -83,6 +89,20 @@ class EnvironmentDoc(TypedDict):
     secrets: list[str]
     match: list[str]
     ignore: list[str]
+    platform: str
+    schedule: str
+    disabled: bool
+
+
+class SnoozeDoc(TypedDict):
+    """A snooze."""
+
+    id: int
+    tests: list[str]
+    until: str
+    active: bool
+    description: str
+    environment: str | None
 
 
 class LineageDoc(TypedDict):
@@ -125,6 +145,7 @@ class RowDoc(TypedDict):
     outcome: str | None
     reason: str
     did_not_run: bool
+    snoozed: bool
     duration: float
     results: list[ResultDoc]
 

@@ -10,7 +10,7 @@ from resit.cli.settings import EXIT_CODES, Exit
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
 COMMANDS = helptext.commands(make_app())
-GROUPS = [(name,) for name in ("project", "env", "token", "user", "org")]
+GROUPS = [(name,) for name in ("project", "env", "token", "user", "org", "test-plan", "snooze", "webhook")]
 
 
 def test_the_page_is_up_to_date():
@@ -24,6 +24,9 @@ def test_every_command_of_the_contract_is_there():
         "serve", "project", "project add", "project show", "project list", "env", "env add", "env list",
         "token", "token create", "token list", "token revoke",
         "user", "user add", "user list", "user disable", "org", "org show", "org set",
+        "project set", "env set", "test-plan", "test-plan add", "test-plan list", "test-plan remove",
+        "snooze", "snooze add", "snooze list", "snooze expire",
+        "webhook", "webhook add", "webhook list", "webhook test", "webhook remove",
         "run", "rerun", "watch", "runs", "show", "cancel", "logs",
     } == {" ".join(words) for words in COMMANDS}  # fmt: skip
 
