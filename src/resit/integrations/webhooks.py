@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import socket
+import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -21,12 +22,14 @@ class HttpNotifier:
     address changes in between leads nowhere else. Redirects are not followed, answers are not read.
     """
 
-    def __init__(self, *, allow_private: bool = False) -> None:
+    def __init__(self, *, allow_private: bool = False, trust: ssl.SSLContext | bool = True) -> None:
         self._allow_private = allow_private
         # No connection is kept: it was made for one host's name, and another host may share the address.
         limits = httpx.Limits(max_keepalive_connections=0)
         # trust_env off: a proxy would look the name up by itself.
-        self._client = httpx.AsyncClient(timeout=SECONDS, trust_env=False, follow_redirects=False, limits=limits)
+        self._client = httpx.AsyncClient(
+            timeout=SECONDS, trust_env=False, follow_redirects=False, limits=limits, verify=trust
+        )
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         """Post and tell the status. Raises :class:`PostFailed`."""
