@@ -59,9 +59,10 @@ class Shop:
     def run(self, **members: Any) -> int:
         """A run; gives its number."""
         self.made += 1
-        words = {"uuid": uuid_of(f"{self.project.slug} {self.made}"), "environment_id": self.linux.id, **members}
+        environment = members.pop("environment_id", self.linux.id)
+        uuid = uuid_of(f"{self.project.slug} {self.made}")
         with self.store.write() as tx:
-            return tx.runs.add(factories.run(self.project.id, **words)).id
+            return tx.runs.add(factories.run(self.project.id, environment, uuid=uuid, **members)).id
 
     def listed(self, *tests: PlannedTest) -> int:
         """A run that listed the suite as these tests."""
@@ -346,7 +347,8 @@ class ReadsContract:
         with store.write() as tx:
 
             def add(until: float, **members: Any) -> int:
-                words = {"project_id": shop.project.id, "tests": ("a", 'b"'), "created_at": NOW, **members}
+                words: dict[str, Any] = {"tests": ("a", 'b"'), "created_at": NOW, **members}
+                words.setdefault("project_id", shop.project.id)
                 return tx.snoozes.add(Snooze(id=0, until=until, **words)).id
 
             over, lasting = add(NOW + 5), add(NOW + 20)
