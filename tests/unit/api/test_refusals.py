@@ -202,6 +202,7 @@ ROUTES = [
     ("GET", "/projects/shop", "runs:read"),
     ("POST", "/projects/shop/environments", "runs:write"),
     ("GET", "/projects/shop/environments", "runs:read"),
+    ("GET", "/projects/shop/badge-token", "runs:read"),
     ("GET", "/projects/shop/test-cases", "results:read"),
     ("GET", "/projects/shop/test-cases/a", "results:read"),
     ("POST", "/tokens", "tokens:manage"),
