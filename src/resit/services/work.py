@@ -108,6 +108,9 @@ def _source(project: Project, source: str, run: Run) -> dict[str, str]:
 
 
 def _variables(environment: Environment, secrets: Mapping[str, str], run: Run) -> dict[str, str]:
-    """Later words win: environment, its secrets, the build's URL, the run's own variables."""
+    """Later words win: environment, its secrets, the build's URL, the run's own variables.
+
+    ``ENV_SLUG`` names the environment (Empirical, study 2.3).
+    """
     build = {"BUILD_URL": run.build.url} if run.build.url else {}
-    return {**environment.variables, **secrets, **build, **run.variables}
+    return {"ENV_SLUG": environment.slug, **environment.variables, **secrets, **build, **run.variables}
