@@ -291,7 +291,12 @@ def _again(tx: Transaction, origin: Run, project: Project, again: Again) -> Sele
             if origin.counts.total:
                 return Selection(again.kind)
             # The source never came to a plan: the same question is asked again, a re-run's of what it was to run again.
-            return origin.selection if planned_source(tx, origin) else replace(origin.selection, kind=again.kind)
+            if planned_source(tx, origin) is None:
+                return replace(origin.selection, kind=again.kind)
+            if origin.selection.kind is not SelectionKind.FAILED:
+                return origin.selection
+            # Which tests failed is settled here: once the source has a plan, "failed" would be asked of the source.
+            return replace(origin.selection, tests=tuple(test.id for test in foreseen(tx, origin)))
         case SelectionKind.FAILED:
             fixed = failed(tx.ledger.rows(origin.id), again.taken) if origin.status.open else ()
             return Selection(again.kind, fixed, taken=again.taken)

@@ -73,7 +73,7 @@ class FakeIds:
     def number(self, short: str) -> int | None:
         """The reverse of :meth:`short`."""
         digits = [str(ord(letter) - ord("a")) for letter in short.removeprefix("run")]
-        if not short.startswith("run") or not digits or not all(digit.isdigit() and digit < "10" for digit in digits):
+        if not short.startswith("run") or not digits or not all(digit in list("0123456789") for digit in digits):
             return None
         found = int("".join(digits))
         return found if self.short(found) == short else None

@@ -212,6 +212,16 @@ def test_refused_and_nothing_half_done(world: World, case: int) -> None:
         assert tx.runs.get(open_.id + 1) is None
 
 
+def test_a_rerun_of_a_rerun_of_failed_tests_that_gets_its_plan_only_then(world: World) -> None:
+    world.project()
+    run = world.carry_out(world.planned("a", "b"), {"a": [result("a", "failed")]})
+    first, _ = world.runs.rerun(ADMIN, run.id, Again(kind=SelectionKind.FAILED))
+    second, _ = world.runs.rerun(ADMIN, first.id, Again(kind=SelectionKind.ALL))
+    world.settle()
+    assert set(world.outcomes(first)) == set(world.outcomes(second)) == {"a"}
+    assert world.run(second.id).status is RunStatus.RUNNING
+
+
 def test_a_repeated_key_gives_the_run_that_it_made(world: World) -> None:
     world.project()
     world.project("other")
