@@ -121,10 +121,14 @@ class Desk:
         self.tx.outbox.add(Outgoing(kind="cancel", run_id=run.id, pool=run.pool))
         return run
 
-    def admit(self, project: Project) -> None:
-        """Let the project's waiting runs go ahead, as far as its limit and their groups allow."""
-        for run in admissible([self.run(run.id) for run in self.tx.runs.open_of_project(project.id)], project.max_runs):
+    def admit(self, project: Project) -> bool:
+        """Let the project's waiting runs go ahead, as far as its limit and their groups allow. True when one did."""
+        found = [self.run(run.id) for run in self.tx.runs.open_of_project(project.id)]
+        # What this transaction has ended still stands as open in the database.
+        ready = admissible([run for run in found if run.status.open], project.max_runs)
+        for run in ready:
             self.go_ahead(run)
+        return bool(ready)
 
     def go_ahead(self, run: Run) -> Run:
         """Admit a run that waited."""

@@ -53,7 +53,7 @@ class Recovery:
             self._time_is_up(id, now)
         still = [run for run in runs if run.id not in unsent]
         quiet = [run for run in still if now - run.touched_at > QUIET or run.id in silent]
-        return Sight(bool(runs), late, quiet)
+        return Sight(bool(runs), late, _one_waiting(quiet))
 
     def _time_is_up(self, id: int, now: float) -> None:
         with self._store.write() as tx:
@@ -81,9 +81,9 @@ class Recovery:
 
     def _admit(self, desk: Desk, run: Run) -> bool:
         project = desk.tx.projects.get(run.project_id)
-        if project is not None:
-            desk.admit(project)
-        return desk.run(run.id) is not run
+        if project is None:
+            return False
+        return desk.admit(project)
 
     def _plan(self, desk: Desk, run: Run, jobs: Collection[Job]) -> bool:
         if Job("plan", run.id) in jobs:
@@ -127,6 +127,19 @@ class Recovery:
         run = desk.move(run, rows, [ledger.lost(row, words) for row in rows])
         desk.tx.batches.end(run.id, batch)
         return run
+
+
+def _one_waiting(runs: Sequence[Run]) -> list[Run]:
+    """The runs, but of those that wait to be admitted one a project: its repair is a look at all of them."""
+    seen: set[int] = set()
+    found: list[Run] = []
+    for run in runs:
+        if run.status is RunStatus.REQUESTED:
+            if run.project_id in seen:
+                continue
+            seen.add(run.project_id)
+        found.append(run)
+    return found
 
 
 def _too_late(run: Run) -> Problem:
