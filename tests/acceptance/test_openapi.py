@@ -9,6 +9,7 @@ import schemathesis
 from black_box import Resit, Suites
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -30,6 +31,8 @@ CHECKS: list[Any] = [
 BASE = {"empirical": "", "qatech": "", "ccextractor": "/api/v1"}
 SELF_DESTRUCTIVE = {"DELETE /auth/tokens/current", "DELETE /auth/tokens/{token_id}"}
 """Operations that would take the token away with which everything else is asked."""
+NOT_SUPPORTED = ("/builds", "/v1/chat", "/v1/remote-tunnels", "/v1/release-checks")
+"""Parts of paths of QA.tech that Resit does not have: 404 in the dialect's form (docs/dialects/qatech.md)."""
 EXAMPLES = 12
 """Requests of each operation and mode."""
 
@@ -97,6 +100,24 @@ def known(world: Seeded) -> dict[str, dict[str, list[Any]]]:
     }
 
 
+def allowed(name: str, operation: Any, mode: GenerationMode, case: Any) -> set[int]:
+    """Status codes that an operation may answer with though its list forgets them; the study says why."""
+    found: set[int] = set()
+    if mode is GenerationMode.NEGATIVE:
+        # Bad input gets an answer that says so, on every operation (Empirical, study 1.0; QA.tech, A22).
+        found.add(400)
+    headers = {key.lower() for key in case.headers or {}}
+    if name == "empirical" and (headers & {"x-project-id", "x-project-slug"} or "project_id" in (case.query or {})):
+        # A project that is not within reach (Empirical, study 2.1).
+        found |= {400, 404}
+    if operation.label == "POST /v1/mcp":
+        # What MCP's transport wants for a notification.
+        found.add(202)
+    if name == "qatech" and any(part in operation.path for part in NOT_SUPPORTED):
+        found.add(404)
+    return found
+
+
 def _soon() -> str:
     from datetime import UTC, datetime, timedelta
 
@@ -133,6 +154,10 @@ def test_every_answer_is_in_the_contract(
         fixed = data.draw(_values(operation, known[name])) if data.draw(st.booleans()) else {}
         case = data.draw(operation.as_strategy(mode, path_parameters=fixed or None))
         response = case.call(base_url=base, headers=headers, timeout=30)
-        case.validate_response(response, checks=CHECKS)
+        unlisted = response.status_code in allowed(name, operation, mode, case)
+        case.validate_response(response, checks=[c for c in CHECKS if not (unlisted and c is status_code_conformance)])
 
-    ask()
+    try:
+        ask()
+    except Unsatisfiable:
+        pytest.skip("there is no way to ask this wrongly")
