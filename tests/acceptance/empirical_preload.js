@@ -2,16 +2,17 @@
 // node --require ./empirical_preload.js dist/index.js
 'use strict';
 
-const server = new URL(process.env.EMPIRICAL_SERVER);
+const server = process.env.EMPIRICAL_SERVER.replace(/\/+$/, '');
 const vendors = new Set(['api.empirical.run', 'dash.empirical.run', 'dispatch.empirical.run']);
 const send = globalThis.fetch;
 
-globalThis.fetch = (asked, options) => {
+globalThis.fetch = async (asked, options) => {
   const request = new Request(asked, options);
   const url = new URL(request.url);
   if (!vendors.has(url.hostname)) {
-    return Promise.reject(new Error(`${url.host} is not one of Empirical's servers`));
+    throw new Error(`${url.host} is not one of Empirical's servers`);
   }
-  const target = server.href.replace(/\/$/, '') + url.pathname + url.search;
-  return send(new Request(target, request));
+  // A body of known length, as the request had before.
+  const body = request.body ? await request.arrayBuffer() : undefined;
+  return send(server + url.pathname + url.search, { method: request.method, headers: request.headers, body });
 };

@@ -19,13 +19,17 @@ NOT_SUPPORTED: tuple[tuple[str, str], ...] = (
 DIFFERENCES: tuple[tuple[str, str], ...] = (
     (
         "The branch of the build",
-        "`build.branch` is kept and shown, and chooses nothing: tests come from the project's branch of the test "
-        "repository. Send `branch`, without `build`, for another one.",
+        (
+            "`build.branch` is kept and shown, and chooses nothing: tests come from the project's branch of the "
+            "test repository. Send `branch`, without `build`, for another one."
+        ),
     ),
     (
         "`test_run_branch`",
-        "The branch of the test repository that was asked for, or the project's; `main` stands for a repository's own "
-        "default branch, and for a folder.",
+        (
+            "The branch of the test repository that was asked for, or the project's; `main` stands for a "
+            "repository's own default branch, and for a folder."
+        ),
     ),
     (
         "`POST /api/projects/merge-branches`",
@@ -33,48 +37,66 @@ DIFFERENCES: tuple[tuple[str, str], ...] = (
     ),
     (
         "Error codes",
-        "`merge_conflict` and `merge_reports_failed` never occur, because nothing is merged. `error_message` says in "
-        "words what went wrong.",
+        (
+            "`merge_conflict` and `merge_reports_failed` never occur, because nothing is merged. `error_message` "
+            "says in words what went wrong."
+        ),
     ),
     ("Cancelling", "A run is cancelled at once; the state `cancelling` is never shown."),
     (
         "Lost tests",
-        "A test that was planned and not found, or whose worker died twice, is `failed`. It is never left out.",
+        ("A test that was planned and not found, or whose worker died twice, is `failed`. It is never left out."),
     ),
     (
         "Tests that did not run",
-        "A test that its framework left out because one before it failed is `skipped`, and keeps the run from passing.",
+        (
+            "A test that its framework left out because one before it failed is `skipped`, and keeps the run from "
+            "passing."
+        ),
     ),
     (
         "Runs that only skipped tests",
         "They are `ended`, and neither `passed` nor `failed`: nothing was tested. Their badge says `skipped`.",
     ),
-    ("Counters", "`null` until the run is over. Tests of a cancelled run that have no result count as `skipped`."),
+    (
+        "Counters",
+        "`null` until the run is over. Tests of a cancelled run that have no result count as `skipped`.",
+    ),
     ("Concurrent changes", "What the state of a thing does not allow is a 400; only a late cancel is a 412."),
     (
         "Which tests a re-run takes",
-        "`test_case_ids` wins over `rerun_only_failed`. A serial group of Playwright runs whole, so `dependencies` of "
-        "test cases is always `null`.",
+        (
+            "`test_case_ids` wins over `rerun_only_failed`. A serial group of Playwright runs whole, so "
+            "`dependencies` of test cases is always `null`."
+        ),
     ),
     (
         "Tags of test cases",
-        "Later runs choose tests by the tags that were set; the test's source is never edited, so "
-        "`source_file_updated` is `false`.",
+        (
+            "Later runs choose tests by the tags that were set; the test's source is never edited, so "
+            "`source_file_updated` is `false`."
+        ),
     ),
     (
         "`sync_error`",
-        "Always `null`. Test cases are seen when a run lists the suite; a suite that can't be listed is an error of "
-        "that run.",
+        (
+            "Always `null`. Test cases are seen when a run lists the suite; a suite that can't be listed is an "
+            "error of that run."
+        ),
     ),
     (
         "Environments",
-        "Never come from a file in the test repository, so `env_files` is empty and nothing is refused on that ground. "
-        "No filters (`[]`) means all. `scheduled_trigger` is kept and shown, and starts nothing.",
+        (
+            "Never come from a file in the test repository, so `env_files` is empty and nothing is refused on "
+            "that ground. No filters (`[]`) means all. `scheduled_trigger` is kept and shown, and starts nothing."
+        ),
     ),
     (
         "Snoozes",
-        "Last at most 366 days. Those that hold when a run's work begins count for it. A name that no test has covers "
-        "nothing.",
+        (
+            "Last at most 366 days. Those that hold when a run's work begins count for it. A name that no test "
+            "has covers nothing."
+        ),
     ),
     (
         "Notifications",
@@ -82,18 +104,24 @@ DIFFERENCES: tuple[tuple[str, str], ...] = (
     ),
     (
         "Keys",
-        "Are tokens of Resit with scopes. Listing keys needs `tokens:manage`, and `GET /api/test-runs/{id}` needs "
-        "`runs:read` and `results:read`. Values of variables are never shown.",
+        (
+            "Are tokens of Resit with scopes. Listing keys needs `tokens:manage`, and `GET /api/test-runs/{id}` "
+            "needs `runs:read` and `results:read`. Values of variables are never shown."
+        ),
     ),
     (
         "Sizes",
-        "A body has at most 2 MB, 100 tags, 100 metadata entries and 500 variables; names of variables that begin with "
-        "`RESIT_` are refused; a history batch has at most 1000 test cases.",
+        (
+            "A body has at most 2 MB, 100 tags, 100 metadata entries and 500 variables; names of variables that "
+            "begin with `RESIT_` are refused; a history batch has at most 1000 test cases."
+        ),
     ),
     (
         "More members",
-        "Answers have a few members that the vendor's do not have: `result`, `project_id`, `environment_id` and "
-        "`error_message` of runs.",
+        (
+            "Answers have a few members that the vendor's do not have: `result`, `project_id`, `environment_id` "
+            "and `error_message` of runs."
+        ),
     ),
 )
 """What behaves in another way."""

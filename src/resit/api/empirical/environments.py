@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from resit.api.context import Services, Use, Who
 from resit.api.dialect import Raw, iso, load, parse
 from resit.api.empirical import schemas
-from resit.api.empirical.scope import Id, Number, Scoped, Text, answer, same_project, same_repository
+from resit.api.empirical.scope import Id, Number, Scoped, Text, answer, is_named
 from resit.domain.access import Scope
 from resit.domain.project import DEFAULT_ENVIRONMENT, Environment
 from resit.domain.run import Build
@@ -80,12 +80,12 @@ def list_environments(
 ) -> JSONResponse:
     """The environments of a project, each with the build that was tested last."""
     who.need(Scope.RUNS_READ)
-    same_project(project, project_id)
-    same_repository(project, project_repo_name)
+    here = is_named(project, project_id, project_repo_name)
     found = [
         environment
         for environment in use.reads.environments(project.id)
-        if environment_slug.lower() in ("", environment.slug)
+        if here
+        and environment_slug.lower() in ("", environment.slug)
         and is_disabled in ("", "true" if environment.disabled else "false")
     ]
     rows = [{**environment_out(e), "latest_build": latest_build(use, e)} for e in found]

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from resit.api.context import Services, Use, Who
 from resit.api.dialect import Raw, iso, load, parse
 from resit.api.empirical import schemas
-from resit.api.empirical.scope import MAX_NUMBER, Id, Paged, Scoped, answer, page_of
+from resit.api.empirical.scope import Id, Paged, Scoped, answer, page_of
 from resit.api.files import download
 from resit.domain.access import Scope
 from resit.domain.errors import Conflict, NotFound
@@ -21,7 +21,7 @@ router = APIRouter()
 CONTENT = r"/api/resources/[^/]+/content"
 """Where content comes in: a file may be larger than a body of JSON."""
 Right = Annotated[Literal["r", "w"], Query()]
-Expires = Annotated[int, Query(ge=0, lt=MAX_NUMBER)]
+Expires = Annotated[int, Query()]
 Signature = Annotated[str, Query(max_length=1000)]
 
 

@@ -12,7 +12,8 @@ from resit.domain.access import Principal
 from resit.domain.errors import InvalidInput, NotFound
 from resit.domain.project import Project, repository
 
-MAX_PAGE = 1_000_000_000
+MAX_OFFSET = 10**15
+"""Beyond any list; so far off a page is empty."""
 MAX_NUMBER = 2**53
 Id = Annotated[int, Path(ge=1)]
 Number = Annotated[int | None, Query(ge=1)]
@@ -65,14 +66,11 @@ def same_project(found: Project, number: int | None) -> None:
         )
 
 
-def same_repository(found: Project, name: str) -> None:
-    """The same for a repository's name, with or without its owner."""
+def is_named(found: Project, number: int | None, repository_name: str) -> bool:
+    """True unless older words, a number or a repository's name with or without its owner, mean another project."""
     whole = repository(found).lower()
-    if name and name.lower() not in (whole, whole.rpartition("/")[2], found.slug):
-        raise InvalidInput(
-            f"project_repo_name is {name[:80]!r}, but this request is about {whole}: leave it out",
-            field="project_repo_name",
-        )
+    names = ("", whole, whole.rpartition("/")[2], found.slug)
+    return number in (None, found.id) and repository_name.lower() in names
 
 
 def named_project(use: Services, who: Principal, id: int) -> Project:
@@ -94,7 +92,7 @@ class Paging:
     @property
     def offset(self) -> int:
         """How many items come before the page."""
-        return (self.page - 1) * self.size
+        return min((self.page - 1) * self.size, MAX_OFFSET)
 
     def of(self, total: int, **more: Any) -> dict[str, Any]:
         """The member ``pagination`` of an answer."""
@@ -102,7 +100,7 @@ class Paging:
         return {"page": self.page, "per_page": self.size, "total": total, "total_pages": pages, **more}
 
 
-Page = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+Page = Annotated[int, Query(ge=1)]
 
 
 def paging(page: Page = 1, per_page: Annotated[int, Query(ge=1, le=100)] = 20) -> Paging:

@@ -174,6 +174,7 @@ def test_environments(shop: TestClient, world: World) -> None:
     assert [e["slug"] for e in environments(shop, "?environment_slug=Staging")] == ["staging"]
     assert len(environments(shop, "?project_id=1&project_repo_name=local/shop")) == 2
     assert len(environments(shop, "?project_repo_name=shop")) == 2
+    assert environments(shop, "?project_repo_name=other") == environments(shop, "?project_id=999") == []
     again = shop.patch(f"/api/environments/{row['id']}", json={"slug": "Stage", "name": "Stage"}).json()
     assert (again["slug"], again["name"]) == ("stage", "Stage")
     assert shop.patch(f"/api/environments/{row['id']}", json={}).json()["slug"] == "stage"

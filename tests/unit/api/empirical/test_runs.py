@@ -115,7 +115,7 @@ def test_pages_newest_first(shop: TestClient, world: World) -> None:
     assert items(shop) == ids
     assert items(shop, "?per_page=2") == ids[:2]
     assert items(shop, "?per_page=2&page=3") == ids[4:]
-    assert items(shop, "?page=1000000000&per_page=100") == []
+    assert items(shop, f"?page={10**30}&per_page=100") == []
     assert items(shop, "?limit=2&offset=2") == ids[2:4]
     assert items(shop, "?offset=40") == []
     pagination = shop.get("/api/test-runs?per_page=2&page=9").json()["pagination"]
