@@ -1,5 +1,6 @@
 """Tokens of people and of the operator (study 1.2, 2.1)."""
 
+import json
 from typing import Any
 
 import pytest
@@ -85,8 +86,6 @@ BAD: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("change", BAD, ids=range(len(BAD)))
 def test_requests_that_do_not_fit(ann: Any, change: dict[str, Any]) -> None:
-    import json
-
     content = json.dumps({**ASK, **change})
     answer = ann.ask("POST", "/auth/tokens", content=content, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (400, "validation_error")

@@ -127,10 +127,7 @@ def test_no_limit_is_no_header(http: TestClient, world: World, bearing: Any, tok
 
 
 def test_two_servers_over_one_file_count_together(cc: Any, world: World, limits: dict[str, int]) -> None:
-    from resit.storage.rates import SqliteRates
-
     other_world = World(world.folder, world.engine)
-    assert isinstance(other_world.rates, SqliteRates)
     with TestClient(create_app(other_world.services(**limits)), base_url="http://resit.test") as other:
         seen = []
         for _ in range(3):

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from resit.domain.access import Role, Scope
 from resit.testing.world import World
@@ -62,10 +64,6 @@ def envelope(answer: Any, status: int, code: str) -> dict[str, Any]:
 
 
 def test_the_table_has_every_operation_of_the_contract(cc: Any) -> None:
-    from pathlib import Path
-
-    import yaml
-
     path = Path(__file__).parents[3] / "contracts" / "ccextractor-openapi.yaml"
     said: set[tuple[str, str]] = set()
     for name, item in yaml.safe_load(path.read_text())["paths"].items():

@@ -1,7 +1,9 @@
 """Every state has a word, every word finds its states again, and every refusal of the core has an answer."""
 
+import json
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from resit.domain.access import Role, Scope
 from resit.domain.errors import Forbidden, InvalidInput, NotFound, ResitError, RunStillOpen, Unauthenticated
 from resit.domain.project import Platform
 from resit.domain.run import Build, Problem
+from resit.domain.selection import Taken
 from resit.domain.status import Outcome, RunStatus, Verdict
 from resit.ports.reads import RunFilter
 from resit.testing import factories
@@ -27,8 +30,6 @@ def family(base: type[ResitError]) -> Iterator[type[ResitError]]:
 
 
 def schema(name: str) -> Any:
-    from pathlib import Path
-
     path = Path(__file__).parents[3] / "contracts" / "ccextractor-openapi.yaml"
     return yaml.safe_load(path.read_text())["components"]["schemas"][name]
 
@@ -37,7 +38,7 @@ def schema(name: str) -> Any:
 def test_every_refusal_of_the_core_has_a_status_and_a_code(error: type[ResitError]) -> None:
     assert error in errors.ANSWERS
     answer = errors.refusal(error("x" * 600))
-    document = __import__("json").loads(bytes(answer.body))
+    document = json.loads(bytes(answer.body))
     assert set(document) == {"code", "message", "details"}
     assert len(document["message"]) <= 500
     assert document["details"] == {}
@@ -45,7 +46,7 @@ def test_every_refusal_of_the_core_has_a_status_and_a_code(error: type[ResitErro
 
 
 def told(error: ResitError) -> dict[str, Any]:
-    return __import__("json").loads(bytes(errors.refusal(error).body))
+    return json.loads(bytes(errors.refusal(error).body))
 
 
 def test_details_have_the_names_of_contract_and_server() -> None:
@@ -102,8 +103,6 @@ def test_every_state_of_a_test_has_one_word(state: str) -> None:
 
 
 def test_failed_only_and_errors_mean_the_same_tests() -> None:
-    from resit.domain.selection import Taken
-
     assert set(words.FAULTS) == Taken.RAN_AND_FAILED.outcomes
     states = {*words.states(SampleWord.FAIL), *words.states(SampleWord.MISSING_OUTPUT)}
     assert states == {outcome.value for outcome in words.FAULTS}
