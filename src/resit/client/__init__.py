@@ -163,6 +163,11 @@ class Client:
         """Take a test plan away."""
         self._send("DELETE", f"/test-plans/{id}")
 
+    def test_insights(self, project: str, limit: int, **filters: str | None) -> dict[str, Any]:
+        """How the test cases of a project fared: the first ``limit`` (1 to 1,000), and how many there are."""
+        params: dict[str, str | int] = {name: value for name, value in filters.items() if value is not None}
+        return self._call("GET", f"/projects/{_segment(project)}/insights/tests", params={**params, "limit": limit})
+
     def add_snooze(self, project: str, fields: Mapping[str, object]) -> SnoozeDoc:
         """Let failures of tests not block until a time."""
         return cast("SnoozeDoc", self._call("POST", f"/projects/{_segment(project)}/snoozes", json=fields))
