@@ -299,15 +299,14 @@ def list_environments(project: ProjectRef, /, *, common: Common = COMMON) -> int
 
 
 def _environments(found: "list[EnvironmentDoc]") -> Any:
-    table = output.table("environment", "variables", "secrets", "filters", "state")
+    table = output.table("environment", "variables", "secrets", "filters")
     for one in found:
         variables = [f"{name}={value}" for name, value in one["variables"].items()]
         filters = [*one["match"], *(f"not {glob}" for glob in one["ignore"])]
         table.add_row(
-            output.clean(one["slug"]),
+            output.clean(one["slug"]) + (" (disabled)" if one.get("disabled") else ""),
             "\n".join(map(output.clean, variables)),
             "\n".join(map(output.clean, one["secrets"])),
             "\n".join(map(output.clean, filters)),
-            "disabled" if one.get("disabled") else "",
         )
     return table
