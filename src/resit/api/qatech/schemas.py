@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Any, cast
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
@@ -20,6 +21,14 @@ Uuid = Annotated[str, AfterValidator(_uuid)]
 Name = Annotated[str, Field(max_length=500)]
 """A short id, in whichever spelling."""
 Text = Annotated[str, Field(max_length=2000)]
+
+
+def _names_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 class Asked(BaseModel):
@@ -76,8 +85,7 @@ class EnvironmentIn(Asked):
     @field_validator("url")
     @classmethod
     def _address(cls, value: str | None) -> str | None:
-        scheme, found, rest = (value or "").partition("://")
-        if value is not None and not (found and rest.strip("/") and scheme.lower() in ("http", "https")):
+        if value is not None and not _names_host(value):
             raise ValueError("an environment's url begins with http:// or https:// and names a host")
         return value
 

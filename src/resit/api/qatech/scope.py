@@ -17,6 +17,7 @@ from resit.services.runs import find_run
 
 MAX_PAGE = 1000
 MAX_OFFSET = 2**53
+MAX_DIGITS = 16
 ProjectName = Annotated[str | None, Query(alias="projectShortId", max_length=500)]
 APPLICATION_KIND = "web"
 
@@ -24,9 +25,13 @@ APPLICATION_KIND = "web"
 def number(ids: Ids, name: str) -> int:
     """The number behind a short id, however it is spelled: ``pln_x``, ``pln-slug_x`` or ``x`` (study A15).
 
-    0, which nothing has, for what is no short id.
+    Short ids are letters alone, so the number itself will do as well: ``pln_3``. 0, which nothing has, for what is
+    neither.
     """
-    return ids.number(name.strip().rpartition("_")[2]) or 0
+    text = name.strip().rpartition("_")[2]
+    if text.isascii() and text.isdigit() and len(text) < MAX_DIGITS:
+        return int(text)
+    return ids.number(text) or 0
 
 
 def project_name(ids: Ids, project: Project) -> str:
