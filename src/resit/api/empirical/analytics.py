@@ -270,5 +270,5 @@ def _uuids(cases: Sequence[TestCase]) -> Mapping[str, str]:
 @router.get("/api/analytics/{name}")
 def before_versions(request: Request, name: Literal["test-runs", "test-count", "test-cases"]) -> RedirectResponse:
     """Paths without a version lead to the first one. Relative, so that a path in front of ours stays."""
-    query = request.url.query
+    query = bytes(request.scope["query_string"]).decode("latin-1")
     return RedirectResponse(f"../v1/analytics/{name}{'?' if query else ''}{query}", 307)

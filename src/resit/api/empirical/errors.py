@@ -55,11 +55,13 @@ def _malformed(_request: Request, faults: Sequence[Fault]) -> JSONResponse:
 
 
 def _http(request: Request, status: int, words: str) -> JSONResponse:
+    # Not request.url: it can't be made of a Host that is none.
+    path = str(request.scope["path"])[:200]
     match status:
         case HTTPStatus.NOT_FOUND:
-            words = f"there is nothing at {request.url.path[:200]}"
+            words = f"there is nothing at {path}"
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            words = f"{request.url.path[:200]} does not take {request.method[:20]}"
+            words = f"{path} does not take {request.method[:20]}"
         case _:
             pass
     return refusal(status, words)

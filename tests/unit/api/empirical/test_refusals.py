@@ -351,6 +351,14 @@ def test_bodies_that_make_no_sense(shop: TestClient, world: World, refused: Refu
         assert len(tx.projects.environments(1)) == 1
 
 
+def test_a_host_that_is_none(shop: TestClient, refused: Refused) -> None:
+    host = {"Host": "[::1"}
+    refused(shop.get("/api/nothing", headers=host), 404)
+    refused(shop.patch("/api/test-runs", headers=host), 405)
+    refused(shop.get("/api/test-runs/x", headers=host), 400)
+    assert shop.get("/api/analytics/test-runs", headers=host, follow_redirects=False).status_code == 307
+
+
 def test_faults_name_the_member(shop: TestClient, refused: Refused) -> None:
     body: dict[str, Any] = {"environment": "default", "build": {"commit": 1}, "total_shards": 0}
     refused(shop.put("/api/test-runs", json=body), 400, "build.commit: ", "total_shards: ")

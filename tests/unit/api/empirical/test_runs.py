@@ -330,6 +330,29 @@ def test_a_rerun_is_a_new_run_and_its_source_stays(shop: TestClient, world: Worl
     assert detail(shop, red.id) == shown
 
 
+READS = (
+    "/api/test-runs?id={id}",
+    "/api/test-runs/{id}",
+    "/api/test-runs/{id}/status",
+    "/api/test-runs/{id}/artifacts",
+    "/api/v2/test-runs/{id}/cases",
+)
+
+
+@pytest.mark.parametrize("asked", [{}, {"only_failed": True}])
+def test_no_read_of_a_source_changes_with_its_rerun(
+    shop: TestClient, world: World, red: Run, asked: dict[str, bool]
+) -> None:
+    store(world, red, "trace.zip")
+    before = [shop.get(path.format(id=red.id)).text for path in READS]
+    id = shop.post(f"/api/test-runs/{red.id}/re-run", json=asked).json()["data"]["test_run"]["id"]
+    assert [shop.get(path.format(id=red.id)).text for path in READS] == before
+    world.settle()
+    world.carry_out(world.run(id))
+    assert detail(shop, id)["testRun"]["result"] == "passed"
+    assert [shop.get(path.format(id=red.id)).text for path in READS] == before
+
+
 def test_a_rerun_takes_over_what_its_source_was_asked(shop: TestClient, world: World) -> None:
     world.environment()
     body = {
