@@ -7,7 +7,7 @@ test holds them together.
 NOT_SUPPORTED: tuple[tuple[str, str], ...] = (
     (
         "POST /runs/1/restart",
-        "405; a run is never wiped: `POST /runs/{run_id}/retry` makes a new one of the same tests",
+        "405; no run is ever wiped: `POST /runs/{run_id}/retry` makes a new one",
     ),
     (
         "POST /runs/1/samples/1/baseline-approval",
@@ -15,16 +15,16 @@ NOT_SUPPORTED: tuple[tuple[str, str], ...] = (
     ),
     (
         "GET /runs/1/samples/1/logs",
-        "404 `log_not_found`; a shard's log holds the lines of all its tests: read the run's",
+        "404 `log_not_found`; read the log of the run, which holds the lines of all tests",
     ),
     ("POST /regression-tests", "403; tests come from the code of the test repository: change it, and run it once"),
     ("PATCH /regression-tests/1", "403; the same"),
     ("DELETE /regression-tests/1", "409; the same"),
     ("GET /runs?ccx_version=0.94", "400; Resit knows no releases: filter by `commit_sha`"),
     ("POST /auth/signup", "404; the operator makes accounts with `resit user add`"),
-    ("PATCH /auth/me", "404; an account is closed with `resit user disable`, and another one made"),
+    ("PATCH /auth/me", "405; an account is closed with `resit user disable`, and another one made"),
     ("GET /users", "404; `resit user list`"),
-    ("POST /samples/upload", "404; a sample is a file of tests, which comes with the test repository"),
+    ("POST /samples/upload", "405; a sample is a file of tests, which comes with the test repository"),
     ("GET /categories", "404; the categories are the first folders of the samples' paths"),
     ("GET /tags", "404; the tags are those of the tests"),
     ("GET /system/maintenance", "404; a project's limit of runs at work is set with `resit project set --max-runs`"),
@@ -42,7 +42,7 @@ DIFFERENCES: tuple[tuple[str, str], ...] = (
     (
         "Retry of failed tests",
         (
-            "Takes exactly the tests that are `fail` or `missing_output`, and the rest of a serial group of Playwright, "
+            "Takes exactly the tests that are `fail` or `missing_output`, and the rest of Playwright's serial groups, "
             "which can't run in parts. With none of them: 422. A test that is gone from the code since is not refused: "
             "it is listed as `not_started` and makes the run `fail`."
         ),
