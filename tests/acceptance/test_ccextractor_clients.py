@@ -1,7 +1,7 @@
 """The Sample Platform's own command-line client, unmodified, against a real server.
 
-Its code is not part of this repository: ``RESIT_SP_CLIENT`` is the command that starts it, in which ``{url}`` stands for
-the base URL of the API and ``{token}`` for a token, wherever the client takes them:
+Its code is not part of this repository: ``RESIT_SP_CLIENT`` is the command that starts it, in which ``{url}`` stands
+for the base URL of the API and ``{token}`` for a token, wherever the client takes them:
 ``RESIT_SP_CLIENT='env SP_URL={url} SP_TOKEN={token} /opt/sp/bin/sp'``. Without it only a client of our own is tested.
 """
 
