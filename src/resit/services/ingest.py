@@ -84,7 +84,7 @@ class Ingest:
         match report["what"]:
             case "log":
                 shard, text = wire.whole(report["shard"]), wire.text(report["text"])
-                return lambda desk: desk.tx.results.add_log(desk.run(run).id, shard, text, self._max_log)
+                return lambda desk: desk.tx.results.add_log(desk.run(run).id, shard, text, self._max_log, desk.now)
             case "plan.started":
                 return lambda desk: planning.begin(desk, desk.run(run), claim)
             case "plan.tests":

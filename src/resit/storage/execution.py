@@ -136,7 +136,7 @@ class Results:
             )
         )
 
-    def add_log(self, run_id: int, shard: int, text: str, limit: int) -> None:
+    def add_log(self, run_id: int, shard: int, text: str, limit: int, at: float) -> None:
         table = tables.logs
         end = (
             self._db.execute(
@@ -152,7 +152,7 @@ class Results:
             text = text[: limit - end] + _CUT.format(limit=limit)
         # A NUL would end the text early for the database's length().
         text = text.replace("\0", "�")
-        self._db.execute(insert(table).values(run_id=run_id, shard=shard, offset=end, text=text))
+        self._db.execute(insert(table).values(run_id=run_id, shard=shard, offset=end, at=at, text=text))
 
 
 class Messages:

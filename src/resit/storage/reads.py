@@ -118,6 +118,11 @@ class SqlReads(SqlSlices):
         pieces = [row["text"][max(0, after - row["offset"]) :] for row in self._all(query)]
         return "".join(pieces)[:limit]
 
+    def log_times(self, run_id: int, shard: int) -> Sequence[tuple[int, float]]:
+        table = tables.logs
+        query = select(table.c.offset, table.c.at).where(table.c.run_id == run_id, table.c.shard == shard)
+        return [(row["offset"], row["at"]) for row in self._all(query.order_by(table.c.offset))]
+
     def test_cases(self, project_id: int, text: str, after: int, limit: int) -> Page[TestCase]:
         query = CASE.where(_C.c.project_id == project_id, _C.c.id > after, _C.c.listed_in.is_not(None))
         if text:

@@ -330,6 +330,7 @@ logs = Table(
     Column("run_id", Id, ForeignKey("runs.id"), nullable=False),
     _int("shard"),
     Column("offset", BigInteger, nullable=False, server_default="0"),
+    _time("at"),
     _text("text"),
     Index(None, "run_id", "shard", "offset"),
 )

@@ -283,9 +283,9 @@ class StoreContract(PeopleContract, ShelfContract):
         with store.write() as tx:
             _, _, run = furnish(tx)
             for text in ("ü😀\n", "b\0", "c"):
-                tx.results.add_log(run.id, 1, text, 100)
+                tx.results.add_log(run.id, 1, text, 100, NOW)
             for _ in range(5):
-                tx.results.add_log(run.id, 2, "x" * 30, 60)
+                tx.results.add_log(run.id, 2, "x" * 30, 60, NOW)
         assert reads.log(run.id, 1, 0, 100) == "ü😀\nb\ufffdc"
         assert reads.log(run.id, 1, 1, 3) == "😀\nb"
         text = reads.log(run.id, 2, 0, 1000)
