@@ -203,6 +203,8 @@ ROUTES = [
     ("POST", "/projects/shop/environments", "runs:write"),
     ("GET", "/projects/shop/environments", "runs:read"),
     ("GET", "/projects/shop/badge-token", "runs:read"),
+    ("GET", "/projects/shop/insights/runs", "runs:read"),
+    ("GET", "/projects/shop/insights/tests", "results:read"),
     ("GET", "/projects/shop/test-cases", "results:read"),
     ("GET", "/projects/shop/test-cases/a", "results:read"),
     ("POST", "/tokens", "tokens:manage"),

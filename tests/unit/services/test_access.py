@@ -119,7 +119,7 @@ def test_secrets_of_environments_are_sealed_and_reach_workers_alone(world: World
     made = world.environment(secrets={"PASSWORD": secret, "EMPTY": ""}, variables={"USER": "me"})
     run = world.planned("a", environment="staging", variables={"EXTRA": "1"})
     spec = world.work.spec(run.id)
-    assert spec["variables"] == {"USER": "me", "PASSWORD": secret, "EMPTY": "", "EXTRA": "1"}
+    assert spec["variables"] == {"ENV_SLUG": "staging", "USER": "me", "PASSWORD": secret, "EMPTY": "", "EXTRA": "1"}
     assert spec["secrets"] == [secret]
     run = world.carry_out(run)
     assert made.secrets == ("EMPTY", "PASSWORD")
