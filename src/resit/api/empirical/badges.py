@@ -6,7 +6,6 @@ from fastapi import APIRouter, Path, Response
 
 from resit.api.badges import image
 from resit.api.context import Use
-from resit.api.empirical.scope import Text
 from resit.domain.badge import badge, not_found
 
 router = APIRouter()
@@ -16,7 +15,7 @@ Slug = Annotated[str, Path(max_length=200)]
 
 @router.get("/api/badges/projects/{project_slug}/environments/{environment_slug}")
 def environment_badge(
-    use: Use, project_slug: Slug, environment_slug: Slug, branch: Text = "", label: Text = ""
+    use: Use, project_slug: Slug, environment_slug: Slug, branch: str = "", label: str = ""
 ) -> Response:
     """How the newest run of an environment stands."""
     words = label.strip() or LABEL

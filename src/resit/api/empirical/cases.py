@@ -44,7 +44,7 @@ def list_test_cases(
     use: Use,
     who: Who,
     project: Scoped,
-    ids: Annotated[str, Query(max_length=20_000)] = "",
+    ids: Annotated[str, Query(max_length=100_000)] = "",
     file_path: Text = "",
     playwright_project: Text = "",
     tags: Text = "",

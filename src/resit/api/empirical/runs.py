@@ -75,24 +75,12 @@ def environments_of(use: Services, project_id: int) -> dict[int, Environment]:
 # ---------------------------------------------------------------- trigger
 
 
-def _environment(use: Services, project: Project, *names: str) -> str:
+def _environment(use: Services, project: Project, name: str) -> str:
     """The slug that a request means: clients write it in either case (study 4, number 22)."""
-    for name in names:
-        if name.strip():
-            return name.strip().lower()
+    if name.strip():
+        return name.strip().lower()
     known = ", ".join(e.slug for e in use.reads.environments(project.id) if not e.disabled)
     raise InvalidInput(f"environment is missing: name one of {known}", field="environment")
-
-
-def _request(use: Services, project: Project, asked: schemas.Asked, *names: str, **more: Any) -> Request:
-    return Request(
-        environment=_environment(use, project, *names),
-        build=Build(**asked.build.model_dump()),
-        metadata=asked.metadata,
-        variables=asked.variables,
-        actor=asked.github_actor,
-        **more,
-    )
 
 
 def start(use: Services, who: Principal, project: Project, asked: schemas.Trigger) -> Run:
@@ -105,16 +93,17 @@ def start(use: Services, who: Principal, project: Project, asked: schemas.Trigge
             "rerun_only_failed needs rerun_source_id: say which run is run again", field="rerun_source_id"
         )
     group = asked.concurrency
-    request = _request(
-        use,
-        project,
-        asked,
-        asked.environment,
+    request = Request(
+        environment=_environment(use, project, asked.target),
+        build=Build(**asked.build.model_dump()),
         branch=asked.branch,
+        metadata=asked.metadata,
+        variables=asked.variables,
         tags=tuple(asked.tags),
         tests=tuple(dict.fromkeys(asked.test_case_ids)) if asked.rerun_source_id is None else (),
         lenient=True,
         shards=asked.total_shards or 0,
+        actor=asked.github_actor,
         notify=asked.send_notifications,
         concurrency=admission.Concurrency(group.group, admission.OnConflict(group.on_conflict))
         if group
@@ -154,9 +143,7 @@ def trigger(use: Use, who: Who, project: Scoped, raw: Raw) -> JSONResponse:
 @router.post("/v1/trigger/", include_in_schema=False)
 def dispatch(use: Use, who: Who, project: Scoped, raw: Raw) -> JSONResponse:
     """The same in the words of the older clients (study 3.1)."""
-    asked = parse(schemas.Dispatch, load(raw))
-    request = _request(use, project, asked, asked.environment, asked.platform)
-    run = use.runs.trigger(who, project.slug, request)[0]
+    run = start(use, who, project, parse(schemas.Dispatch, load(raw)))
     use.signals().outbox()
     return answer(triggered(run))
 

@@ -54,24 +54,15 @@ class Concurrency(Sent):
 Metadata = dict[Text, Text | int | float]
 
 
-class Asked(Sent):
-    """What both ways to trigger a run have in common."""
+class Trigger(Sent):
+    """``PUT /api/test-runs``, and what the newest clients send beyond its documents."""
 
-    environment: Text
+    environment: Text = ""
+    """Required all the same: who leaves it out is told which there are."""
     build: Build = Field(default_factory=Build)
     metadata: Metadata = Field(default_factory=dict[str, "str | int | float"])
     environment_variables_overrides: list[Variable] = Field(default_factory=list[Variable], max_length=5000)
     github_actor: Text = ""
-
-    @property
-    def variables(self) -> Mapping[str, str]:
-        """The overrides; of a name that comes twice the last one counts."""
-        return {variable.name: variable.value for variable in self.environment_variables_overrides}
-
-
-class Trigger(Asked):
-    """``PUT /api/test-runs``, and what the newest clients send beyond its documents."""
-
     tags: list[Text] = Field(default_factory=list[str])
     branch: Text = ""
     project_id: Number | None = None
@@ -82,11 +73,26 @@ class Trigger(Asked):
     test_case_ids: list[Text] = Field(default_factory=list[str])
     concurrency: Concurrency | None = None
 
+    @property
+    def target(self) -> str:
+        """The environment that is meant."""
+        return self.environment
 
-class Dispatch(Asked):
-    """``POST /v1/trigger`` (study 3.1)."""
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The overrides; of a name that comes twice the last one counts."""
+        return {variable.name: variable.value for variable in self.environment_variables_overrides}
+
+
+class Dispatch(Trigger):
+    """``POST /v1/trigger`` (study 3.1): the same, and the older word for an environment."""
 
     platform: Text = ""
+
+    @property
+    def target(self) -> str:
+        """The environment that is meant; a platform stands for one that is named like it."""
+        return self.environment if self.environment.strip() else self.platform
 
 
 class Rerun(Sent):

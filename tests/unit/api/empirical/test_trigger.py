@@ -186,6 +186,15 @@ def test_the_older_action_with_a_platform_in_place_of_an_environment(shop: TestC
     assert world.run(1).environment_id == 2
 
 
+def test_the_older_path_takes_all_that_the_newer_one_takes(shop: TestClient, world: World) -> None:
+    world.environment()
+    assert shop.post("/v1/trigger", json=SEED).status_code == 200
+    assert shop.put("/api/test-runs", json=SEED).status_code == 200
+    old, new = world.run(1), world.run(2)
+    for name in ("environment_id", "build", "metadata", "variables", "selection", "shards", "notify", "actor"):
+        assert getattr(old, name) == getattr(new, name), name
+
+
 def test_the_older_action_without_an_environment(shop: TestClient, world: World, refused: Refused) -> None:
     refused(shop.post("/v1/trigger", json={**PUSH, "environment": ""}), 400, "environment", "default")
     with world.store.read() as tx:
