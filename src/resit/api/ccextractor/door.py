@@ -28,7 +28,8 @@ TOKENS = Rate(5, 900.0)
 HEALTH = 600
 """Looks at the health of one address in a minute: load balancers look often."""
 _READS = ("GET", "HEAD", "OPTIONS")
-_TOKENS, _HEALTH = ("POST", "/api/v1/auth/tokens"), ("GET", "/api/v1/system/health")
+_TOKENS = ("POST", "/api/v1/auth/tokens")
+_HEALTH = "/api/v1/system/health"
 _VISIT = "resit.ccextractor"
 
 
@@ -88,7 +89,7 @@ def _enter(request: Request, allowed: bool) -> Visit:
     """Authenticate and count. ``allowed``: the path knows the method; if not, that is what the answer tells."""
     use = cast("Services", request.app.state.services)
     door = (request.method, cast("str", request.scope["path"]))
-    public = door in (_TOKENS, _HEALTH) or not allowed
+    public = door == _TOKENS or door[1] == _HEALTH or not allowed
     who: Principal | None = None
     refusal: Response | None = None
     if not public:
@@ -112,7 +113,7 @@ def _counter(use: Services, request: Request, door: tuple[str, str], who: Princi
     if door == _TOKENS:
         return f"ccextractor/tokens/{address}", TOKENS
     reads = use.settings.ccextractor_reads
-    if door == _HEALTH:
+    if door[1] == _HEALTH:
         return f"ccextractor/health/{address}", Rate(max(HEALTH, reads) if reads else 0, MINUTE)
     whose = f"token {who.token_id}" if who else f"address {address}"
     if request.method in _READS:

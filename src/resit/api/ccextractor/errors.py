@@ -65,8 +65,8 @@ def refusal(error: errors.ResitError) -> JSONResponse:
     if status == 401:
         return envelope(status, code, UNAUTHORIZED)
     answer = envelope(status, code, error.message, _details(error))
-    if isinstance(error, errors.RateLimited):
-        answer.headers["Retry-After"] = str(error.details.get("retry_after", 1))
+    if isinstance(error, errors.RateLimited | errors.Unavailable):
+        answer.headers["Retry-After"] = str(error.details.get("retry_after", 2))
     return answer
 
 

@@ -1,9 +1,11 @@
 """The logs of a run as lines. Lines are counted over all shards, so that a number of a line is a place to go on at."""
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
+from resit.api.dialect import iso
 from resit.ports.reads import Reads
 
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
@@ -46,7 +48,7 @@ def read_lines(
 ) -> tuple[list[dict[str, Any]], int | None]:
     """The lines from a number on that are asked for, at most ``limit``, and the number to go on at."""
     found: list[dict[str, Any]] = []
-    for number, shard, line in _lines(reads, run_id, cursor):
+    for number, shard, at, line in _lines(reads, run_id, cursor):
         if len(found) == limit or number - cursor >= MAX_SCAN:
             return found, number
         guessed, written_by = level_of(line), source_of(shard)
@@ -56,7 +58,7 @@ def read_lines(
             continue
         found.append(
             {
-                "timestamp": None,
+                "timestamp": iso(at, "seconds") if at else None,
                 "level": guessed,
                 "source": written_by,
                 "message": line[:MAX_MESSAGE],
@@ -67,13 +69,20 @@ def read_lines(
     return found, None
 
 
-def _lines(reads: Reads, run_id: int, first: int) -> Iterator[tuple[int, int, str]]:
-    """The lines from number ``first`` on, each with its number and its shard."""
+def _lines(reads: Reads, run_id: int, first: int) -> Iterator[tuple[int, int, float, str]]:
+    """The lines from number ``first`` on, each with its number, its shard and the time at which it was told."""
     number = 0
     for part in reads.logs(run_id):
         rest = ""
+        times = reads.log_times(run_id, part.shard)
+        starts = [start for start, _ in times]
+
+        def told(place: int, times: Sequence[tuple[int, float]] = times, starts: list[int] = starts) -> float:
+            return times[bisect_right(starts, place) - 1][1]
+
         for start in range(0, part.size, PIECE):
             text = rest + reads.log(run_id, part.shard, start, PIECE)
+            place = start - len(rest)
             whole = text.count("\n")
             if number + whole <= first and start + PIECE < part.size:
                 # Nothing of this piece is asked for: it is counted, not cut.
@@ -82,9 +91,10 @@ def _lines(reads: Reads, run_id: int, first: int) -> Iterator[tuple[int, int, st
             *lines, rest = text.split("\n")
             for line in lines:
                 if number >= first:
-                    yield number, part.shard, _CONTROL.sub("", line)
+                    yield number, part.shard, told(place), _CONTROL.sub("", line)
                 number += 1
+                place += len(line) + 1
         if rest:
             if number >= first:
-                yield number, part.shard, _CONTROL.sub("", rest)
+                yield number, part.shard, told(part.size - 1), _CONTROL.sub("", rest)
             number += 1

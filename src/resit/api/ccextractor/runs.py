@@ -161,16 +161,16 @@ def get_progress(use: Use, who: Reader, at: Paged, run_id: Id, status: Event | N
 def get_config(use: Use, who: Reader, run_id: Id) -> JSONResponse:
     """What the run was asked to execute; at most 500 of its tests by number, then ``truncated`` says so."""
     view = run_within(use, who, run_id)
-    planned = use.runs.foreseen(who, run_id)
+    numbers, total = views.numbers_of(use, who, view)
     document: dict[str, Any] = {
         "run_id": run_id,
         "platform": view.platform.value,
         "branch": words.branch_of(view.run),
         "commit_sha": words.commit_of(view.run),
-        "regression_test_ids": views.numbers_of(use, view, [test.id for test in planned[: views.MAX_IDS]]),
+        "regression_test_ids": numbers,
     }
-    if len(planned) > views.MAX_IDS:
-        document |= {"truncated": True, "regression_test_count": len(planned)}
+    if total > views.MAX_IDS:
+        document |= {"truncated": True, "regression_test_count": total}
     return JSONResponse(document)
 
 

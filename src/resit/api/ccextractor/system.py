@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/v1/system")
 Waiting = Literal["queued", "running"]
 
 
-@router.get("/health")
+@router.api_route("/health", methods=["GET", "HEAD"])
 def health(use: Use) -> JSONResponse:
     """The state of the service and of what it depends on: degraded while runs can only be looked at."""
     parts = [_database(use), _broker(use)]

@@ -9,12 +9,13 @@ from resit.api.ccextractor import words
 from resit.api.ccextractor.common import when
 from resit.api.ccextractor.outputs import Output, found_in
 from resit.api.context import Services
+from resit.domain.access import Principal
 from resit.domain.ids import case_uuid
 from resit.domain.ledger import Counts
 from resit.domain.run import Run
 from resit.domain.status import Outcome, RunStatus
 from resit.ports import Ledgered, StoredResult
-from resit.ports.reads import FileView, RunView, TestCase
+from resit.ports.reads import FileView, LedgerFilter, RunView, TestCase
 
 MAX_IDS = 500
 """Tests that the configuration of a run names (RunConfig of the contract)."""
@@ -44,8 +45,14 @@ def run_out(view: RunView, base: str) -> dict[str, Any]:
         "run_errors": _errors(run),
         "triggered_by": _by(run),
         "duration_ms": None if run.duration is None else round(run.duration * 1000),
-        "links": {"self": f"{base}/api/v1/runs/{run.id}"},
+        "links": _links(run, f"{base}/api/v1/runs/"),
     }
+
+
+def _links(run: Run, runs: str) -> dict[str, str]:
+    """Where the run is read, and for a retry the run that it was made from."""
+    found = {"self": f"{runs}{run.id}"}
+    return found if run.source_run_id is None else {**found, "source": f"{runs}{run.source_run_id}"}
 
 
 def _errors(run: Run) -> str:
@@ -171,11 +178,19 @@ def sample_out(item: Ledgered, tests: Tests) -> dict[str, Any]:
     }
 
 
-def numbers_of(use: Services, view: RunView, tests: Sequence[str]) -> list[int]:
-    """The numbers of tests, in their order; tests that have none are left out."""
-    uuids = [case_uuid(view.project_uuid, test) for test in tests]
+def numbers_of(use: Services, who: Principal, view: RunView) -> tuple[list[int], int]:
+    """The numbers of a run's tests in their order, the first ones of them, and how many tests there are.
+
+    For a run without a plan it is what is foreseen. A test that no suite has listed has no number and is left out.
+    """
+    total = view.run.counts.total
+    if total:
+        uuids = [item.case_uuid for item in use.reads.ledger_slice(view.run.id, LedgerFilter(), 0, MAX_IDS).items]
+    else:
+        planned = use.runs.foreseen(who, view.run.id)
+        total, uuids = len(planned), [case_uuid(view.project_uuid, test.id) for test in planned[:MAX_IDS]]
     cases = use.reads.cases_of(uuids)
-    return [cases[uuid].id for uuid in uuids if uuid in cases]
+    return [cases[uuid].id for uuid in uuids if uuid in cases], total
 
 
 def regression_out(case: TestCase, sample_id: int | None) -> dict[str, Any]:

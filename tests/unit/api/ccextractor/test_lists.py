@@ -97,6 +97,27 @@ def test_inactive_and_unknown_tests_are_unprocessable(cc: Any, world: World, gre
     assert cc.get("/runs")["pagination"]["total"] == 2
 
 
+def test_a_retry_tells_its_source(cc: Any, red: int) -> None:
+    made = cc.post(f"/runs/{red}/retry")["new_run_id"]
+    assert cc.get(f"/runs/{made}")["links"]["source"] == cc.get(f"/runs/{red}")["links"]["self"]
+    assert "source" not in cc.get(f"/runs/{red}")["links"]
+
+
+def test_progress_can_be_filtered_by_every_event(cc: Any, red: int) -> None:
+    events = cc.get(f"/runs/{red}/progress")["data"]
+    for event in events:
+        assert cc.get(f"/runs/{red}/progress", status=event["status"])["data"] == [event]
+    assert walk(cc, f"/runs/{red}/progress", 1) == events
+
+
+def test_a_green_fragment_does_not_pass(cc: Any, world: World) -> None:
+    run = world.planned("a")
+    world.carry_out(run, problems=["the suite broke"])
+    assert cc.get(f"/runs/{run.id}")["status"] == "error"
+    assert cc.get(f"/runs/{run.id}/summary")["pass_count"] == 1
+    assert cc.get(f"/runs/{run.id}")["run_errors"] == "true"
+
+
 def test_platforms_are_environments(cc: Any, world: World, admin: Any) -> None:
     refused = cc.post("/runs", {**RUN, "platform": "windows"}, 422)
     assert refused["details"] == {"commit_sha": SHA, "platform": "windows"}
@@ -506,6 +527,8 @@ def test_health(http: Any, bearing: Any, world: World, monkeypatch: pytest.Monke
             {"name": "broker", "status": "ok", "message": None},
         ],
     }
+
+    assert http.head("/api/v1/system/health").status_code == 200
 
     def away(*_: Any) -> None:
         raise RuntimeError

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def family(base: type[ResitError]) -> Iterator[type[ResitError]]:
         yield from family(child)
 
 
+@cache
 def schema(name: str) -> Any:
     path = Path(__file__).parents[3] / "contracts" / "ccextractor-openapi.yaml"
     return yaml.safe_load(path.read_text())["components"]["schemas"][name]
