@@ -118,6 +118,7 @@ def test_logs_are_paged_by_line(cc: Any, world: World) -> None:
     assert cc.get(f"/runs/{run.id}/logs", 404)["code"] == "log_not_found"
     for shard, text in ((0, "Cloning\nWARNING: slow\n"), (1, "\x1b[31mFAILED\x1b[0m a\nüber"), (1, " all\nlast")):
         world.report({"run": run.id, "claim": "", "what": "log", "shard": shard, "text": text})
+        world.clock.turn(60)
     seen: list[dict[str, Any]] = []
     cursor: int | None = 0
     while cursor is not None:
@@ -131,6 +132,10 @@ def test_logs_are_paged_by_line(cc: Any, world: World) -> None:
         ("über all", "info", "test_runner"),
         ("last", "info", "test_runner"),
     ]
+
+    # A line is as old as its beginning.
+    minutes = [line["timestamp"][14:16] for line in seen]
+    assert minutes == [minutes[0]] * 2 + [f"{int(minutes[0]) + 1:02}"] * 2 + [f"{int(minutes[0]) + 2:02}"]
 
     def found(**query: Any) -> list[str]:
         return ids(cc.get(f"/runs/{run.id}/logs", **query), "message")
