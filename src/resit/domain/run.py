@@ -75,6 +75,8 @@ class Run:
     pinned: bool = False
     """True when the request named a commit: a re-run then uses the same one, else the branch as it stands."""
     commit: str = ""
+    prefer_branch: str = ""
+    """A branch that takes the place of ``branch`` if the test repository has it; empty as soon as that is known."""
     build: Build = Build()
     metadata: Mapping[str, str | int | float] = field(default_factory=dict[str, "str | int | float"])
     variables: Mapping[str, str] = field(default_factory=dict[str, str])

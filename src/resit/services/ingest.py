@@ -92,7 +92,10 @@ class Ingest:
                 return lambda desk: planning.piece(desk, desk.run(run), claim, number, tests)
             case "plan.ended":
                 found = planning.Listed(
-                    wire.whole(report["parts"]), _facts(report["facts"]), wire.text(report.get("commit", ""))
+                    wire.whole(report["parts"]),
+                    _facts(report["facts"]),
+                    wire.text(report.get("commit", "")),
+                    wire.text(report.get("branch", "")),
                 )
                 return lambda desk: planning.listed(desk, desk.run(run), claim, found)
             case "plan.failed":
@@ -100,7 +103,8 @@ class Ingest:
                 return lambda desk: _plan_failed(desk, desk.run(run), claim, problem)
             case "shard.started":
                 commit = str(report.get("commit", ""))[:MAX_COMMIT]
-                return lambda desk: _shard_started(desk, desk.run(run), commit)
+                branch = wire.text(report.get("branch", ""))
+                return lambda desk: _shard_started(desk, desk.run(run), commit, branch)
             case "shard.failed":
                 problem = _problem(report)
                 return lambda desk: _shard_failed(desk, desk.run(run), problem)
@@ -154,10 +158,10 @@ def _plan_failed(desk: Desk, run: Run, claim: str, problem: Problem) -> None:
         desk.fail(run, problem)
 
 
-def _shard_started(desk: Desk, run: Run, commit: str) -> None:
+def _shard_started(desk: Desk, run: Run, commit: str, branch: str) -> None:
     """A re-run has no listing of its own: its first shard says which commit is executed, and the others follow it."""
     if run.status is RunStatus.RUNNING and commit and not run.commit:
-        desk.put(replace(run, commit=commit))
+        desk.put(replace(planning.on_branch(run, branch), commit=commit))
 
 
 def _shard_failed(desk: Desk, run: Run, problem: Problem) -> None:

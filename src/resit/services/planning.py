@@ -32,6 +32,8 @@ class Listed:
     parts: int
     facts: PlanFacts
     commit: str
+    branch: str = ""
+    """The branch that was taken, of a run that had two to choose from."""
 
 
 def begin(desk: Desk, run: Run, claim: str) -> Run:
@@ -50,6 +52,11 @@ def begin(desk: Desk, run: Run, claim: str) -> Run:
             **_start(desk, run),
         )
     )
+
+
+def on_branch(run: Run, branch: str) -> Run:
+    """The run with the branch that a worker took, if there was a choice; its re-runs then stay on it."""
+    return replace(run, branch=branch, prefer_branch="") if branch and run.prefer_branch else run
 
 
 def _start(desk: Desk, run: Run) -> dict[str, float]:
@@ -77,7 +84,7 @@ def listed(desk: Desk, run: Run, claim: str, found: Listed) -> Run:
     desk.tx.ledger.unstage(run.id)
     environment = desk.tx.projects.environment(run.environment_id)
     filters = environment.filters if environment else Filters()
-    run = replace(run, facts=found.facts, commit=found.commit or run.commit)
+    run = replace(on_branch(run, found.branch), facts=found.facts, commit=found.commit or run.commit)
     desk.tx.cases.sync(replace(run, touched_at=desk.now), selection.unique(tests))
     own = desk.tx.cases.own_tags(run.project_id)
     tests = [replace(test, tags=own[test.id]) if test.id in own else test for test in tests]

@@ -23,12 +23,14 @@ class Request:
     """What a trigger asks for. Empty members take the project's or environment's word.
 
     ``tests`` are ids, keys or UUIDs of tests; ``lenient``: those that the suite does not have are left out.
+    ``prefer_branch``: a branch of the test repository that is taken if it exists, in place of ``branch``.
     ``test_plan``: the number of a saved selection, in place of ``tests`` and ``tags``.
     """
 
     environment: str = ""
     build: Build = Build()
     branch: str = ""
+    prefer_branch: str = ""
     commit: str = ""
     tags: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
@@ -61,7 +63,7 @@ class Request:
         _check_metadata(self.metadata)
         for name in Build.__dataclass_fields__:
             check_text(getattr(self.build, name), f"build.{name}")
-        for name in ("branch", "commit", "reason", "actor"):
+        for name in ("branch", "prefer_branch", "commit", "reason", "actor"):
             check_text(getattr(self, name), name)
         if self.branch.startswith("-") or self.commit.startswith("-"):
             raise InvalidInput("a branch or commit does not begin with '-'", field="branch")

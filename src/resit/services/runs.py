@@ -157,6 +157,7 @@ class Runs:
             self._blank(principal, environment),
             reason=request.reason,
             branch=request.branch or project.branch,
+            prefer_branch=request.prefer_branch,
             pinned=bool(request.commit),
             commit=request.commit,
             build=request.build,
@@ -175,6 +176,7 @@ class Runs:
         return replace(
             self._blank(principal, environment),
             branch=origin.branch,
+            prefer_branch=origin.prefer_branch,
             pinned=origin.pinned,
             commit=origin.commit if origin.pinned else "",
             build=origin.build,

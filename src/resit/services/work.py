@@ -98,7 +98,9 @@ class Work:
 
 
 def _source(project: Project, source: str, run: Run) -> dict[str, str]:
+    prefer = {"prefer": run.prefer_branch} if run.prefer_branch else {}
     return {
+        **prefer,
         "url": source,
         "branch": run.branch,
         "commit": run.commit,

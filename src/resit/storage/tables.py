@@ -144,6 +144,7 @@ runs = Table(
     _text("reason"),
     _text("branch"),
     _flag("pinned"),
+    _text("prefer_branch"),
     _text("commit_sha"),
     _text("build"),
     _text("metadata"),

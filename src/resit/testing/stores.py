@@ -138,6 +138,7 @@ class StoreContract(PeopleContract, ShelfContract):
                 started_at=NOW + 0.001,
                 finished_at=NOW + 0.002,
                 pinned=True,
+                prefer_branch="feat/login",
                 seq=7,
             )
             tx.runs.save(full)

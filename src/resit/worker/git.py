@@ -160,6 +160,13 @@ class Git:
 
     async def commit_of(self, branch: str) -> str:
         """The commit of a branch or tag as the remote has it now (empty: the default branch). Raises GitError."""
+        return (await self.choose("", branch))[1]
+
+    async def choose(self, prefer: str, branch: str) -> tuple[str, str]:
+        """The branch ``prefer`` and its commit, if the remote has it now; else ``branch`` and its commit.
+
+        The name of a default branch that was not named is told when there was a choice. Raises GitError.
+        """
         await self._make_mirror()
         patterns = ["HEAD", "refs/heads/*"]
         if branch:
@@ -167,7 +174,10 @@ class Git:
         done = await self._git("ls-remote", "--symref", "--", self._remote.url, *patterns, keep_out=True, quiet=True)
         if done.code:
             raise self._failed(f"{self._remote.url} can't be read", done, _CHECK_ACCESS)
-        return _refs(done.out).commit(branch, self._remote.url)
+        refs = _refs(done.out)
+        if prefer and prefer in refs.branches:
+            return prefer, refs.branches[prefer]
+        return (branch or refs.head) if prefer else branch, refs.commit(branch, self._remote.url)
 
     async def bring(self, commit: str) -> str:
         """Have ``commit`` in the mirror, fetching only when it is missing; the full name. Raises GitError."""

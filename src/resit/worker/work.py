@@ -137,6 +137,11 @@ class RunWork:
         """The commit that was checked out; empty for a plain folder."""
         return self._workspace.commit if self._workspace else ""
 
+    @property
+    def branch(self) -> str:
+        """The branch that was taken, when there were two to choose from."""
+        return self._workspace.branch if self._workspace else ""
+
     async def stop(self, *, leaving: bool = False) -> None:
         """End the tests: the run is over, or (``leaving``) the worker goes and nobody waits for its uploads."""
         self.stopping = True
@@ -198,7 +203,7 @@ class PlanWork(RunWork):
             "approximate": listing.approximate,
         }
         await self.release()
-        self.reporter.put(self.claim, "plan.ended", parts=parts, facts=facts, commit=self.commit)
+        self.reporter.put(self.claim, "plan.ended", parts=parts, facts=facts, commit=self.commit, branch=self.branch)
 
     def _sink(self, event: Event) -> None:
         if isinstance(event, Log):
@@ -244,7 +249,7 @@ class ShardWork(RunWork):
         first = self.shards[0][0]
         try:
             spec, executor, suite = await self.prepare(first)
-            self.reporter.put(self.claim, "shard.started", commit=self.commit)
+            self.reporter.put(self.claim, "shard.started", commit=self.commit, branch=self.branch)
             if free > 0 and len(self.shards) < spec["total_shards"]:
                 await asyncio.sleep(JOIN_SECONDS)
             self.joinable = False

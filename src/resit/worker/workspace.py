@@ -28,7 +28,8 @@ Log = Callable[[str], None]
 class Source:
     """Where the tests come from. ``url`` is an absolute local path or the address of a Git repository.
 
-    ``branch``: branch or tag, empty for the default one. ``commit``: wins over the branch. ``workdir``: where the
+    ``branch``: branch or tag, empty for the default one; ``prefer``: a branch that wins over it where it exists.
+    ``commit``: wins over the branch. ``workdir``: where the
     framework starts, relative to the root. ``setup``: a shell command that prepares a fresh checkout.
     """
 
@@ -37,15 +38,20 @@ class Source:
     commit: str = ""
     workdir: str = ""
     setup: str = ""
+    prefer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A folder that is ready for tests. ``commit`` is empty for a plain folder."""
+    """A folder that is ready for tests. ``commit`` is empty for a plain folder.
+
+    ``branch`` says which was taken, when there were two to choose from.
+    """
 
     root: Path
     workdir: Path
     commit: str
+    branch: str = ""
 
 
 class WorkspaceError(Exception):
@@ -180,7 +186,10 @@ class Workspaces:
         git = Git(remote, mirror, log, deadline)
         waiting = _Waiting(log, "another run that fetches the repository")
         async with locked(mirror.with_suffix(".lock"), deadline - time.monotonic(), waiting):
-            commit = await git.bring(source.commit or await git.commit_of(source.branch))
+            branch, commit = source.branch, source.commit
+            if not commit:
+                branch, commit = await git.choose(source.prefer, source.branch)
+            commit = await git.bring(commit)
             tree, lock = await self._free_tree(remote, source, commit)
             try:
                 before = _Prepared.read(_marker(tree))
@@ -192,7 +201,7 @@ class Workspaces:
                 lock.free()
                 raise
         try:
-            what = "" if source.commit else (source.branch or "the default branch") + " at "
+            what = "" if source.commit else (branch or "the default branch") + " at "
             log(f"Checking out {what}{commit[:12]}")
             # What setup made stays, what the last run left behind goes.
             await git.check_out(tree, commit, (*before.untracked, *before.made) if before else ())
@@ -211,7 +220,7 @@ class Workspaces:
             lock.free()
             raise
         self._used[tree] = lock
-        return Workspace(tree, workdir, commit)
+        return Workspace(tree, workdir, commit, branch if source.prefer and not source.commit else "")
 
     async def _set_up_tree(
         self,

@@ -97,6 +97,7 @@ def start(use: Services, who: Principal, project: Project, asked: schemas.Trigge
         environment=_environment(use, project, asked.target),
         build=Build(**asked.build.model_dump()),
         branch=asked.branch,
+        prefer_branch=asked.build.branch,
         metadata=asked.metadata,
         variables=asked.variables,
         tags=tuple(asked.tags),
