@@ -132,7 +132,7 @@ def put_headers(scope: Scope, headers: MutableHeaders) -> None:
     headers["X-Content-Type-Options"] = "nosniff"
     headers["X-Frame-Options"] = "DENY"
     if scope.get("scheme") == "https" or _public_url(scope).startswith("https://"):
-        headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+        headers["Strict-Transport-Security"] = "max-age=31536000"
 
 
 def _public_url(scope: Scope) -> str:

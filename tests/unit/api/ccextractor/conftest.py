@@ -88,6 +88,21 @@ class Client:
         assert answer.status_code == expect, answer.text
         return answer.json() if answer.content else None
 
+    def walk(self, path: str, limit: int, **query: Any) -> list[Any]:
+        """All items of a list, page by page."""
+        found: list[Any] = []
+        offset: int | None = 0
+        while offset is not None:
+            document = self.get(path, limit=limit, offset=offset, **query)
+            pagination = document["pagination"]
+            assert len(document["data"]) <= limit
+            assert (pagination["limit"], pagination["offset"]) == (limit, offset)
+            assert isinstance(document["meta"], dict)
+            found += document["data"]
+            offset = pagination["next_offset"]
+        assert len(found) == pagination["total"]
+        return found
+
 
 @pytest.fixture
 def limits() -> dict[str, int]:

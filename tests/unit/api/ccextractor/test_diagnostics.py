@@ -18,27 +18,11 @@ def ids(document: Any, name: str = "run_id") -> list[Any]:
     return [row[name] for row in document["data"]]
 
 
-def walk(cc: Any, path: str, limit: int, **query: Any) -> list[Any]:
-    """All items of a list, page by page."""
-    found: list[Any] = []
-    offset: int | None = 0
-    while offset is not None:
-        document = cc.get(path, limit=limit, offset=offset, **query)
-        assert len(document["data"]) <= limit
-        assert document["pagination"]["limit"] == limit
-        assert document["pagination"]["offset"] == offset
-        assert isinstance(document["meta"], dict)
-        found += document["data"]
-        offset = document["pagination"]["next_offset"]
-    assert len(found) == document["pagination"]["total"]
-    return found
-
-
 # ---------------------------------------------------------------- errors
 
 
 def test_errors_are_what_failed_only_takes_up(cc: Any, red: int) -> None:
-    rows = walk(cc, f"/runs/{red}/errors", 1)
+    rows = cc.walk(f"/runs/{red}/errors", 1)
     assert [(row["regression_id"], row["type"], row["severity"]) for row in rows] == [
         (2, "test_failure", "error"),
         (3, "missing_output", "critical"),
@@ -79,7 +63,7 @@ def test_errors_are_summed_up(cc: Any, world: World, group: str, keys: dict[str,
         run,
         {n: [result(n, "failed" if n == names[1] else "errored")] for n in names[1:]},
     )
-    buckets = walk(cc, f"/runs/{run.id}/error-summary", 1, group_by=group)
+    buckets = cc.walk(f"/runs/{run.id}/error-summary", 1, group_by=group)
     assert {bucket["key"]: bucket["count"] for bucket in buckets} == keys
     assert [bucket["count"] for bucket in buckets] == sorted(keys.values(), reverse=True)
     total = cc.get(f"/runs/{run.id}/summary")["error_count"]
@@ -93,7 +77,7 @@ def test_infrastructure_errors_are_problems_and_lost_tests(cc: Any, world: World
     with world.store.write() as tx:
         rows = [replace(row, outcome=None) for row in tx.ledger.rows(run.id)]
         tx.ledger.save(run.id, [lost(row, "its worker died twice") for row in rows], 99)
-    rows = walk(cc, f"/runs/{run.id}/infrastructure-errors", 2)
+    rows = cc.walk(f"/runs/{run.id}/infrastructure-errors", 2)
     assert [(row["type"], row["regression_id"]) for row in rows] == [
         ("worker", None),
         ("worker", 1),
@@ -178,7 +162,7 @@ def test_artifacts(cc: Any, world: World, http: Any) -> None:
     right = world.signer.sign(f"run:{run.id}", world.clock.now() + 60)
     url = f"/resit/v1/uploads/{uuid_of('trace.zip')}"
     assert http.put(url, content=b"zip", headers={"Authorization": f"Bearer {right}"}).status_code == 204
-    rows = {row["filename"]: row for row in walk(cc, f"/runs/{run.id}/artifacts", 3)}
+    rows = {row["filename"]: row for row in cc.walk(f"/runs/{run.id}/artifacts", 3)}
     assert {name: row["type"] for name, row in rows.items()} == {name: type for name, (_, type) in kinds.items()}
     trace, other = rows["trace.zip"], rows["shot.png"]
     assert (trace["size_bytes"], trace["storage_status"], trace["sample_id"]) == (3, "ok", 1)
@@ -192,7 +176,7 @@ def test_artifacts(cc: Any, world: World, http: Any) -> None:
 
 
 def test_regression_tests(cc: Any, world: World, red: int) -> None:
-    rows = walk(cc, "/regression-tests", 2)
+    rows = cc.walk("/regression-tests", 2)
     assert ids({"data": rows}, "regression_test_id") == [1, 2, 3, 4, 5]
     assert cc.get("/regression-tests/2") == {**rows[1], "outputs": []}
     assert rows[1]["categories"] == ["a"]
@@ -236,7 +220,7 @@ def test_samples_are_files(cc: Any, world: World) -> None:
         [planned("a/x.spec.ts::1", tags=("@slow", "x")), planned("a/x.spec.ts::2", tags=("x",)), planned("b_c.py::1")],
     )
     world.plan(world.trigger(), [planned("a/x.spec.ts::1", tags=("@slow",))], claim="again")
-    rows = walk(cc, "/samples", 1)
+    rows = cc.walk("/samples", 1)
     assert rows[0] == cc.get("/samples/1")
     assert rows[0] == {
         "sample_id": 1,
@@ -262,7 +246,7 @@ def test_the_history_of_a_sample(cc: Any, world: World, red: int) -> None:
     again = cc.post(f"/runs/{red}/retry", {"failed_only": True})["new_run_id"]
     world.settle()
     world.carry_out(world.run(again))
-    rows = walk(cc, "/samples/2/history", 2)
+    rows = cc.walk("/samples/2/history", 2)
     assert [(row["run_id"], row["regression_test_id"], row["status"]) for row in rows] == [
         (again, 3, "pass"),
         (red, 3, "missing_output"),

@@ -15,22 +15,6 @@ def ids(document: Any, name: str = "run_id") -> list[Any]:
     return [row[name] for row in document["data"]]
 
 
-def walk(cc: Any, path: str, limit: int, **query: Any) -> list[Any]:
-    """All items of a list, page by page."""
-    found: list[Any] = []
-    offset: int | None = 0
-    while offset is not None:
-        document = cc.get(path, limit=limit, offset=offset, **query)
-        assert len(document["data"]) <= limit
-        assert document["pagination"]["limit"] == limit
-        assert document["pagination"]["offset"] == offset
-        assert isinstance(document["meta"], dict)
-        found += document["data"]
-        offset = document["pagination"]["next_offset"]
-    assert len(found) == document["pagination"]["total"]
-    return found
-
-
 # ---------------------------------------------------------------- runs
 
 
@@ -99,7 +83,7 @@ def test_progress_can_be_filtered_by_every_event(cc: Any, red: int) -> None:
     events = cc.get(f"/runs/{red}/progress")["data"]
     for event in events:
         assert cc.get(f"/runs/{red}/progress", status=event["status"])["data"] == [event]
-    assert walk(cc, f"/runs/{red}/progress", 1) == events
+    assert cc.walk(f"/runs/{red}/progress", 1) == events
 
 
 def test_a_green_fragment_does_not_pass(cc: Any, world: World) -> None:
@@ -157,7 +141,7 @@ def test_filters_of_runs(cc: Any, world: World) -> None:
     assert ids(cc.get("/runs", created_after=shown, created_before=shown)) == [2]
     assert ids(cc.get("/runs", created_after="2023-11-15T00:14:20+02:00")) == [3, 2]
     assert ids(cc.get("/runs", created_after="2023-11-14T22:14:20")) == [3, 2]
-    assert len(walk(cc, "/runs", 2)) == 3
+    assert len(cc.walk("/runs", 2)) == 3
     assert cc.get("/runs", offset=10)["data"] == []
 
 
@@ -194,7 +178,7 @@ def test_summary_counts_every_test_once(cc: Any, red: int) -> None:
 
 
 def test_samples_and_their_filters(cc: Any, red: int) -> None:
-    rows = walk(cc, f"/runs/{red}/samples", 2)
+    rows = cc.walk(f"/runs/{red}/samples", 2)
     assert [(row["regression_test_id"], row["sample_id"], row["status"]) for row in rows] == [
         (1, 1, "pass"),
         (2, 1, "fail"),
