@@ -245,3 +245,11 @@ def test_a_test_that_was_asked_for_and_is_not_there_is_accounted_for(cc: Any, wo
     assert len(cc.get("/runs/1/config")["regression_test_ids"]) == 2
     infra = cc.get("/runs/1/infrastructure-errors")["data"]
     assert [(row["type"], row["severity"]) for row in infra] == [("build", "error")]
+
+
+def test_a_request_that_is_sent_again_with_its_key_makes_no_second_run(cc: Any, world: World) -> None:
+    made = [cc.post("/runs", RUN, Idempotency_Key="deploy 1") for _ in range(2)]
+    assert made[0] == made[1]
+    other = cc.post("/runs", {**RUN, "branch": "other"}, 409, Idempotency_Key="deploy 1")
+    assert (other["code"], other["details"]) == ("conflict", {"run_id": made[0]["run_id"]})
+    assert cc.get("/runs")["pagination"]["total"] == 1
