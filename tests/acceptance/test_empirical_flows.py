@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from black_box import Resit, Suites, until
+from black_box import Resit, Suites, git, until
 
 SUITE = {
     "test_cart.py": """
@@ -110,6 +110,31 @@ def test_named_tests_snoozes_and_reruns(vendor: Vendor) -> None:
     green = vendor.trigger(rerun_source_id=again, rerun_only_failed=True, environment_variables_overrides=override)
     assert vendor.end(green)["testRun"]["failed_count"] == 0
     assert vendor.http.post(f"/api/test-runs/{green}/re-run", json={"only_failed": True}).status_code == 400
+
+
+def test_the_branch_of_the_build_is_tested_where_the_suite_has_it(resit: Resit, suite: Suites) -> None:
+    where = suite("def test_main(): pass")
+    git(where, "init", "-q", "-b", "main")
+    git(where, "add", ".")
+    git(where, "commit", "-qm", "main")
+    git(where, "checkout", "-qb", "feat/login")
+    (where / "test_it.py").write_text("def test_login(): assert 0")
+    git(where, "commit", "-qam", "login")
+    git(where, "checkout", "-q", "main")
+    vendor = Vendor(resit, resit.project(f"file://{where}"))
+    with vendor.http:
+        for build, taken, tests in [
+            ("feat/login", "feat/login", ["test_login"]),
+            ("feat/other", "main", ["test_main"]),
+            ("", "main", ["test_main"]),
+        ]:
+            found = vendor.end(vendor.trigger(environment="default", build={"branch": build, "commit": "c"}))
+            assert found["testRun"]["test_run_branch"] == taken
+            assert [row["name"] for row in found["flattenedSummaryDetails"]] == tests
+        first = vendor.ask("GET", "test-runs?branch=feat/login")["test_runs"]["items"][0]["id"]
+        again = vendor.ask("POST", f"test-runs/{first}/re-run", {"only_failed": True})["test_run"]
+        assert again["test_run_branch"] == "feat/login"
+        assert vendor.end(again["id"])["testRun"]["failed_count"] == 1
 
 
 def test_keys_and_other_projects(vendor: Vendor, resit: Resit, suite: Suites) -> None:

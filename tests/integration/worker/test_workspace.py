@@ -106,6 +106,26 @@ def test_the_default_branch_a_branch_a_tag_and_a_commit(lane: Lane, repository: 
     assert lane.get(repository.url, commit=second[:10]).commit == second
 
 
+def test_a_branch_that_is_preferred_is_taken_where_it_exists(lane: Lane, repository: Repository) -> None:
+    main = repository.git("rev-parse", "HEAD")
+    repository.git("checkout", "-q", "-b", "feat/login")
+    ahead = repository.commit(a="ahead")
+    repository.git("checkout", "-q", "main")
+    for prefer, branch, taken, commit in [
+        ("feat/login", "", "feat/login", ahead),
+        ("feat/login", "main", "feat/login", ahead),
+        ("feat/other", "", "main", main),
+        ("feat/other", "main", "main", main),
+        ("--upload-pack=x", "main", "main", main),
+        ("", "feat/login", "", ahead),
+    ]:
+        workspace = lane.get(repository.url, prefer=prefer, branch=branch)
+        assert (workspace.branch, workspace.commit) == (taken, commit), (prefer, branch)
+    pinned = lane.get(repository.url, prefer="feat/login", branch="main", commit=main)
+    assert (pinned.branch, pinned.commit) == ("", main)
+    assert "branch 'gone' does not exist" in str(lane.fail(repository.url, prefer="feat/other", branch="gone"))
+
+
 def test_a_branch_that_moves_is_followed_and_a_commit_that_is_here_is_not_fetched(
     lane: Lane, repository: Repository
 ) -> None:

@@ -20,15 +20,15 @@ DIFFERENCES: tuple[tuple[str, str], ...] = (
     (
         "The branch of the build",
         (
-            "`build.branch` is kept and shown, and chooses nothing: tests come from the project's branch of the "
-            "test repository. Send `branch`, without `build`, for another one."
+            "A branch of the test repository that is named like `build.branch` is taken if there is one, else the "
+            "project's. None is made, and nothing is merged into it."
         ),
     ),
     (
         "`test_run_branch`",
         (
-            "The branch of the test repository that was asked for, or the project's; `main` stands for a "
-            "repository's own default branch, and for a folder."
+            "Which branch of the test repository is taken is known when the suite is listed. Until then, and for "
+            "a folder, it is the one that was asked for, or `main`."
         ),
     ),
     (

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from resit.domain import wire
 from resit.domain.admission import OnConflict
 from resit.domain.run import Run, Via
 from resit.domain.selection import Selection
@@ -116,6 +117,45 @@ def test_the_branch_of_the_test_repository(shop: TestClient, world: World) -> No
     answer = shop.put("/api/test-runs", json={"environment": "default", "branch": "feat/tests", "build": {}})
     assert answer.json()["data"]["test_run"]["test_run_branch"] == "feat/tests"
     assert world.run(1).branch == "feat/tests"
+
+
+def listed(world: World, run: int, branch: str) -> None:
+    """A worker lists the suite of a branch."""
+    world.settle()
+    said = {"run": run, "claim": "planner"}
+    facts = {"framework": "pytest 9", "lanes": 1, "shares_process": False, "dispatch_cost": 1.0, "approximate": False}
+    test = wire.test_to_wire(planned("t.py::a"))
+    dropped = world.report(
+        {**said, "what": "plan.started"},
+        {**said, "what": "plan.tests", "number": 0, "tests": [test]},
+        {**said, "what": "plan.ended", "parts": 1, "facts": facts, "commit": "c0ffee", "branch": branch},
+    )
+    assert not dropped
+
+
+@pytest.mark.parametrize("taken", ["feat/login", "develop"])
+def test_the_branch_of_the_build_is_preferred(shop: TestClient, world: World, taken: str) -> None:
+    body = {"environment": "default", "build": {"branch": "feat/login"}}
+    made = shop.put("/api/test-runs", json=body).json()["data"]["test_run"]
+    assert made["test_run_branch"] == "main", "nobody knows yet"
+    assert world.work.spec(made["id"])["source"]["prefer"] == "feat/login"
+    unplanned = shop.post(f"/api/test-runs/{made['id']}/re-run").json()["data"]["test_run"]["id"]
+    assert world.run(unplanned).prefer_branch == "feat/login"
+    listed(world, made["id"], taken)
+    shown = shop.get(f"/api/test-runs/{made['id']}").json()["data"]["test_run"]["testRun"]
+    assert (shown["test_run_branch"], shown["build_branch"]) == (taken, "feat/login")
+    assert shop.get(f"/api/test-runs?branch={taken}").json()["pagination"]["total"] == 1
+    # a re-run stays on the branch that was taken
+    again = shop.post(f"/api/test-runs/{made['id']}/re-run").json()["data"]["test_run"]
+    assert again["test_run_branch"] == taken
+    assert "prefer" not in world.work.spec(again["id"])["source"]
+
+
+def test_only_a_run_that_had_a_choice_takes_the_workers_word_for_its_branch(shop: TestClient, world: World) -> None:
+    made = shop.put("/api/test-runs", json={"environment": "default", "branch": "feat/x"}).json()["data"]["test_run"]
+    assert "prefer" not in world.work.spec(made["id"])["source"]
+    listed(world, made["id"], "other")
+    assert world.run(made["id"]).branch == "feat/x"
 
 
 @pytest.mark.parametrize("build", [{}, {"branch": ""}, {"url": "", "commit": ""}, {"unknown": "x"}])
