@@ -90,7 +90,6 @@ class Desk:
                 status=status,
                 counts=counts,
                 verdict=verdict(counts, problem=bool(run.problems), cancelled=status is RunStatus.CANCELLED),
-                started_at=run.started_at or self.now,
                 finished_at=self.now,
             )
         )

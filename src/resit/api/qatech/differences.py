@@ -48,8 +48,8 @@ DIFFERENCES = (
     (
         "status `ERROR` of a run",
         (
-            "A run with a problem outside its tests, such as a failed setup or collection or its time limit, even "
-            "when some of its tests failed."
+            "A run that was not carried through - a failed setup or collection, its time limit - and none of whose "
+            "tests failed; else it is `COMPLETED` and `FAILED`."
         ),
     ),
     ("flaky tests", "A test that passed on a retry is `PASSED`."),

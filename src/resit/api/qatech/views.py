@@ -38,7 +38,7 @@ def plan(use: Services, found: TestPlan | None, *, legacy: bool) -> dict[str, An
 
 def status(use: Services, view: RunView) -> dict[str, Any]:
     """How a run stands."""
-    said, result = words.of_run(view.run.status, view.run.verdict, bool(view.run.problems))
+    said, result = words.of_run(view.run.status, view.run.verdict)
     return {"id": view.run.uuid, "shortId": use.ids.short(view.run.id), "status": said, "result": result}
 
 

@@ -32,8 +32,8 @@ TESTS_FAILED = tuple(sorted(outcome.value for outcome in Taken.NOT_PASSED.outcom
 """The states of tests that ``testCases=failed`` shows: those that ``failedOnly`` runs again (study 2.5)."""
 
 
-def of_run(status: RunStatus, verdict: Verdict | None, problem: bool) -> Said:
-    """A run. ``problem``: something outside its tests kept it from being carried through (study 2.3)."""
+def of_run(status: RunStatus, verdict: Verdict | None) -> Said:
+    """A run (study 2.3). Failed tests win over problems: the vendor's command line exits 1 on FAILED alone."""
     match status:
         case RunStatus.REQUESTED | RunStatus.ADMITTED:
             return Status.INITIATED, None
@@ -42,7 +42,7 @@ def of_run(status: RunStatus, verdict: Verdict | None, problem: bool) -> Said:
         case RunStatus.CANCELLED:
             return Status.CANCELLED, None
         case RunStatus.FINISHED:
-            result = None if problem or verdict is None else _result(verdict)
+            result = None if verdict is None else _result(verdict)
             return (Status.ERROR, None) if result is None else (Status.COMPLETED, result)
         case _:
             assert_never(status)
