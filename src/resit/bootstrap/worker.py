@@ -31,6 +31,8 @@ from resit.worker.workspace import Workspaces
 
 log = logging.getLogger(__name__)
 ORPHAN_SECONDS = 1.0
+BESIDE_A_SERVER = 5
+"""How much nicer than the server its own worker and the tests are."""
 
 
 def load_executors() -> Mapping[str, Executor]:
@@ -72,6 +74,9 @@ def _alive(pid: int) -> bool:
 async def work(settings: WorkerSettings) -> None:
     """Until SIGTERM, SIGINT, or the end of what was begun after the server vanished."""
     folder, name = Path(settings.folder), _name()
+    if settings.parent:
+        # The server that shares the machine answers first; the tests get all that it leaves, nearly everything.
+        os.nice(BESIDE_A_SERVER)
     _clean_up_after_the_dead(folder, name)
     broker = await NatsWorkerBroker.connect(Address(settings.broker_url, settings.broker_token), pool=settings.pool)
     uploads = HttpUploads()

@@ -104,6 +104,17 @@ class NatsControlBroker:
         batches = await self._subjects_in(subjects.BATCHES, subjects.run_batches(run, pool))
         return {subjects.parse_job(s) for s in jobs}, {subjects.parse_batch(s) for s in batches}
 
+    async def held_in(self, pool: str) -> dict[int, tuple[set[Job], set[int]]]:
+        """The same for all runs of a pool at once; one that is not named holds nothing. Raises :class:`BrokerAway`."""
+        found: dict[int, tuple[set[Job], set[int]]] = {}
+        for subject in await self._subjects_in(subjects.JOBS, subjects.pool_jobs(pool)):
+            job = subjects.parse_job(subject)
+            found.setdefault(job.run, (set(), set()))[0].add(job)
+        for subject in await self._subjects_in(subjects.BATCHES, subjects.pool_batches(pool)):
+            run, number = subjects.parse_run_batch(subject)
+            found.setdefault(run, (set(), set()))[1].add(number)
+        return found
+
     async def _subjects_in(self, stream: str, pattern: str) -> set[str]:
         found: set[str] = set()
         while True:

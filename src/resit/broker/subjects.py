@@ -66,6 +66,11 @@ def run_jobs(run: int, pool: str = "*") -> str:
     return f"jobs.{pool}.*.{run:d}.*"
 
 
+def pool_batches(pool: str) -> str:
+    """Every batch of a pool."""
+    return f"batches.{check_pool(pool)}.>"
+
+
 def batch(pool: str, run: int, number: int) -> str:
     """The subject of a batch."""
     return f"batches.{check_pool(pool)}.{run:d}.{number:d}"
@@ -73,9 +78,14 @@ def batch(pool: str, run: int, number: int) -> str:
 
 def parse_batch(subject: str) -> int:
     """The batch number that a subject names. Raises ValueError when it names none."""
+    return parse_run_batch(subject)[1]
+
+
+def parse_run_batch(subject: str) -> tuple[int, int]:
+    """The run and the batch number that a subject names. Raises ValueError when it names none."""
     match subject.split("."):
-        case ["batches", _, _, number]:
-            return int(number)
+        case ["batches", _, run, number]:
+            return int(run), int(number)
         case _:
             raise ValueError(f"not the subject of a batch: {subject!r}")
 

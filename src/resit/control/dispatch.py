@@ -14,6 +14,8 @@ from resit.services.planning import Planner
 log = logging.getLogger(__name__)
 TOGETHER = 5
 """Plans of re-runs that are made in one transaction: a few share the cost of a commit, nobody waits long for them."""
+GATHER_SECONDS = 0.01
+"""How long messages are gathered after some were sent: in a storm they go together, alone each goes at once."""
 LOOK_SECONDS = 5.0
 """How often the outbox is looked at without being told."""
 
@@ -28,7 +30,9 @@ class Dispatch:
         """Until cancelled."""
         while True:
             try:
-                if not await self._some():
+                if await self._some():
+                    await asyncio.sleep(GATHER_SECONDS)
+                else:
                     await self._signals.wait_outbox(LOOK_SECONDS)
             except (BrokerAway, Unavailable) as away:
                 log.warning("the outbox waits: %s", away)

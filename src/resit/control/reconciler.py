@@ -2,14 +2,18 @@
 
 import asyncio
 import logging
+import time
 
 from resit.control.signals import Signals
 from resit.domain.errors import Unavailable
-from resit.ports import BrokerAway, ControlBroker
-from resit.services.recovery import Held, Recovery
+from resit.domain.run import Run
+from resit.ports import BrokerAway, ControlBroker, Job
+from resit.services.recovery import Held, Recovery, Sight, complete
 
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 1.0
+AGAIN_SECONDS = 5.0
+"""How often a quiet run is looked after."""
 IDLE_SECONDS = 5.0
 """While nothing is open, there is nothing to lose: a look costs more than it finds."""
 
@@ -19,6 +23,7 @@ class Reconciler:
 
     def __init__(self, recovery: Recovery, broker: ControlBroker, signals: Signals) -> None:
         self._recovery, self._broker, self._signals = recovery, broker, signals
+        self._looked: dict[int, float] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -36,13 +41,27 @@ class Reconciler:
         """One look at everything that is open; False when nothing is."""
         sight = await asyncio.to_thread(self._recovery.look)
         touched = list(sight.ended)
-        for run in sight.quiet:
-            jobs, batches = await self._broker.held(run.pool, run.id)
-            held = Held(frozenset(jobs), frozenset(batches))
-            if await asyncio.to_thread(self._recovery.repair, run.id, held):
-                log.info("run %s was repaired", run.id)
-                touched.append(run.id)
+        for pool, runs in self._due(sight).items():
+            everything = await self._broker.held_in(pool)
+            for run in runs:
+                jobs, batches = everything.get(run.id, (set[Job](), set[int]()))
+                held = Held(frozenset(jobs), frozenset(batches))
+                if not complete(run, held) and await asyncio.to_thread(self._recovery.repair, run.id, held):
+                    log.info("run %s was repaired", run.id)
+                    touched.append(run.id)
         if touched:
             self._signals.changed(touched)
             self._signals.outbox()
         return sight.busy
+
+    def _due(self, sight: Sight) -> dict[str, list[Run]]:
+        """The runs to look after now, by pool. Where nothing is urgent, every few seconds is enough: thousands of runs
+        that wait for a worker must not cost more than the work itself."""
+        now = time.monotonic()
+        self._looked = {run.id: self._looked[run.id] for run in sight.quiet if run.id in self._looked}
+        found: dict[str, list[Run]] = {}
+        for run in sight.quiet:
+            if run.id in sight.urgent or now - self._looked.get(run.id, -AGAIN_SECONDS) >= AGAIN_SECONDS:
+                self._looked[run.id] = now
+                found.setdefault(run.pool, []).append(run)
+        return found

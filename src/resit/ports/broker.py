@@ -90,6 +90,10 @@ class ControlBroker(Protocol):
         """The jobs and the batch numbers of a run that the broker holds, delivered or not."""
         ...
 
+    async def held_in(self, pool: str) -> dict[int, tuple[set[Job], set[int]]]:
+        """The same for all runs of a pool at once, by run; one that is not named holds nothing."""
+        ...
+
     async def open_batches(self, pool: str, run: int, lanes: int) -> None:
         """Make the consumer of a run's batches, with at most ``lanes`` of them out at once; idempotent."""
         ...

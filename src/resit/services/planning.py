@@ -11,7 +11,7 @@ from resit.domain.plan import PlannedTest
 from resit.domain.run import PlanFacts, Problem, Run
 from resit.domain.selection import Filters, Resolution
 from resit.domain.status import RunStatus
-from resit.ports import Clock, Ledgered, Outgoing, Store
+from resit.ports import Clock, Ledgered, Outgoing, Store, Transaction
 from resit.services.desk import Desk
 from resit.services.sources import by_id, planned_source, tests_of_rerun
 
@@ -94,7 +94,8 @@ def listed(desk: Desk, run: Run, claim: str, found: Listed) -> Run:
         return desk.fail(desk.put(run), Problem(code="too_many_tests", message=words))
     if not resolution.planned and not resolution.missing:
         return desk.fail(desk.put(run), Problem(code="no_tests", message=_none(run, tests, filters)))
-    return _hand_out(desk, run, resolution)
+    expected = desk.tx.ledger.expected(run.project_id, [test.id for test in resolution.planned])
+    return _hand_out(desk, run, resolution, expected)
 
 
 def _none(run: Run, tests: Sequence[PlannedTest], filters: Filters) -> str:
@@ -109,25 +110,41 @@ def _none(run: Run, tests: Sequence[PlannedTest], filters: Filters) -> str:
     return f"the environment's filters (match {list(filters.match)}, ignore {list(filters.ignore)}) leave no test"
 
 
-def expand(desk: Desk, run: Run) -> Run:
-    """Make the plan of a re-run from its source's: no listing, so it starts at once."""
-    source = planned_source(desk.tx, run)
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the plan of a re-run is made of. None of it changes any more, so it is read before the writing begins."""
+
+    tests: tuple[PlannedTest, ...]
+    facts: PlanFacts
+    expected: Mapping[str, float]
+
+
+def draft(tx: Transaction, run: Run) -> Draft | None:
+    """The draft of a re-run's plan; None for a run whose plan comes from a worker, or that needs none."""
+    source = planned_source(tx, run)
     if run.status not in (RunStatus.ADMITTED, RunStatus.PLANNING) or source is None:
+        return None
+    tests = tests_of_rerun(tx, run, source)
+    return Draft(tests, source.facts, tx.ledger.expected(run.project_id, [test.id for test in tests]))
+
+
+def expand(desk: Desk, run: Run, drafted: Draft) -> Run:
+    """Make the plan of a re-run from its source's: no listing, so it starts at once."""
+    if run.status not in (RunStatus.ADMITTED, RunStatus.PLANNING):
         return run
-    tests = tests_of_rerun(desk.tx, run, source)
-    run = replace(run, facts=source.facts, **_start(desk, run))
-    if not tests:
+    run = replace(run, facts=drafted.facts, **_start(desk, run))
+    if not drafted.tests:
         return desk.fail(desk.put(run), Problem(code="no_tests", message="the source run has no such tests any more"))
-    return _hand_out(desk, run, Resolution(tests))
+    return _hand_out(desk, run, Resolution(drafted.tests), drafted.expected)
 
 
-def _hand_out(desk: Desk, run: Run, resolution: Resolution) -> Run:
+def _hand_out(desk: Desk, run: Run, resolution: Resolution, expected: Mapping[str, float]) -> Run:
     """Write the ledger, cut it into batches and send them out."""
     tests = resolution.planned
     project = desk.tx.projects.get(run.project_id)
     if project is None:
         raise Conflict(f"run {run.id} has no project")
-    load = balance.Load(_expected(desk, run, tests), run.facts.dispatch_cost)
+    load = balance.Load(expected, run.facts.dispatch_cost)
     lanes = balance.lanes(tests, run.shards or run.facts.lanes, load, shared=run.facts.shares_process)
     places = lanes
     if run.facts.shares_process:
@@ -165,10 +182,6 @@ def _hand_out(desk: Desk, run: Run, resolution: Resolution) -> Run:
     return run
 
 
-def _expected(desk: Desk, run: Run, tests: Sequence[PlannedTest]) -> Mapping[str, float]:
-    return desk.tx.ledger.expected(run.project_id, [test.id for test in tests])
-
-
 class Planner:
     """Plans that need no worker."""
 
@@ -177,10 +190,14 @@ class Planner:
 
     def expand(self, *run_ids: int) -> None:
         """Make the plans of re-runs from their sources', in one transaction."""
+        with self._store.read() as tx:
+            runs = {run_id: tx.runs.get(run_id) for run_id in run_ids}
+            drafts = {run_id: draft(tx, run) for run_id, run in runs.items() if run is not None}
         with self._store.write() as tx:
             desk = Desk(tx, self._clock.now())
-            for run_id in run_ids:
-                expand(desk, desk.run(run_id))
+            for run_id, drafted in drafts.items():
+                if drafted is not None:
+                    expand(desk, desk.run(run_id), drafted)
             desk.file()
 
     def give_up(self, run_id: int, why: str) -> None:

@@ -1,10 +1,10 @@
 """What the reconciler repairs: it compares what should be with what is. Every action may be repeated."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, replace
 
 from resit.domain import ledger
-from resit.domain.attempt import LEASE_SECONDS, MAX_LOSSES, AttemptState, lapsed
+from resit.domain.attempt import LEASE_SECONDS, MAX_LOSSES, AttemptState, BatchState, lapsed
 from resit.domain.run import Problem, Run
 from resit.domain.status import RunStatus
 from resit.ports import Clock, Job, Outgoing, Store
@@ -31,6 +31,8 @@ class Sight:
     ended: Sequence[int]
     quiet: Sequence[Run]
     """Nothing has changed in them for a while, or a worker of theirs is silent: work may have got lost."""
+    urgent: Set[int] = frozenset()
+    """Those of them whose worker is silent."""
 
 
 class Recovery:
@@ -53,7 +55,7 @@ class Recovery:
             self._time_is_up(id, now)
         still = [run for run in runs if run.id not in unsent]
         quiet = [run for run in still if now - run.touched_at > QUIET or run.id in silent]
-        return Sight(bool(runs), late, _one_waiting(quiet))
+        return Sight(bool(runs), late, _one_waiting(quiet), silent)
 
     def _time_is_up(self, id: int, now: float) -> None:
         with self._store.write() as tx:
@@ -65,6 +67,11 @@ class Recovery:
 
     def repair(self, run_id: int, held: Held) -> bool:
         """Hand out anew what a run needs and nobody has; give up what died twice. True when something was done."""
+        with self._store.read() as tx:
+            # Nearly always nothing is to be done, and then nobody has to wait for it.
+            run = tx.runs.get(run_id)
+            if run is None or (run.status is RunStatus.RUNNING and self._calm(tx.batches.open(run_id), held)):
+                return False
         with self._store.write() as tx:
             desk = Desk(tx, self._clock.now())
             run = desk.run(run_id)
@@ -78,6 +85,15 @@ class Recovery:
                 done = False
             desk.file()
             return done
+
+    def _calm(self, states: Sequence[BatchState], held: Held) -> bool:
+        """True when each open batch is with a worker that lives, or with the broker and shards to pull it."""
+        now = self._clock.now()
+        waiting = [s for s in states if s.fence is None or lapsed(s.fence, now, self._since)]
+        if not waiting:
+            return bool(states)
+        shards = any(job.kind == "shard" for job in held.jobs)
+        return shards and all(s.fence is None and s.number in held.batches for s in waiting)
 
     def _admit(self, desk: Desk, run: Run) -> bool:
         project = desk.tx.projects.get(run.project_id)
@@ -127,6 +143,11 @@ class Recovery:
         run = desk.move(run, rows, [ledger.lost(row, words) for row in rows])
         desk.tx.batches.end(run.id, batch)
         return run
+
+
+def complete(run: Run, held: Held) -> bool:
+    """True when the broker holds all that a run can need before it has a plan."""
+    return run.status in (RunStatus.ADMITTED, RunStatus.PLANNING) and Job("plan", run.id) in held.jobs
 
 
 def _one_waiting(runs: Sequence[Run]) -> list[Run]:

@@ -8,6 +8,7 @@ from resit.domain.errors import NothingToRun
 from resit.domain.plan import PlannedTest
 from resit.domain.run import Run
 from resit.domain.selection import Filters
+from resit.domain.status import SelectionKind
 from resit.ports import CaseRow, Transaction
 
 
@@ -24,7 +25,10 @@ def planned_source(tx: Transaction, run: Run) -> Run | None:
 
 def tests_of_rerun(tx: Transaction, run: Run, source: Run) -> tuple[PlannedTest, ...]:
     """The tests of a re-run, from the plan and the ledger of ``source``."""
-    return selection.again(run.selection, tx.ledger.plan(source.id), tx.ledger.rows(source.id))
+    asked = run.selection
+    judged = asked.kind is SelectionKind.FAILED and not asked.tests
+    rows = tx.ledger.rows(source.id) if judged else ()
+    return selection.again(asked, tx.ledger.plan(source.id), rows)
 
 
 def as_listed(case: CaseRow) -> PlannedTest:
