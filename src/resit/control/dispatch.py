@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 import zlib
 
 from resit.control.signals import Signals
@@ -15,7 +16,9 @@ log = logging.getLogger(__name__)
 TOGETHER = 5
 """Plans of re-runs that are made in one transaction: a few share the cost of a commit, nobody waits long for them."""
 GATHER_SECONDS = 0.01
-"""How long messages are gathered after some were sent: in a storm they go together, alone each goes at once."""
+"""How long messages are gathered after some were sent: in a storm they go together, alone each goes at once. It is at
+least as long as the sending took, so that those who ask for runs get their turn while others are handed out."""
+MOST_SECONDS = 0.2
 LOOK_SECONDS = 5.0
 """How often the outbox is looked at without being told."""
 
@@ -30,8 +33,9 @@ class Dispatch:
         """Until cancelled."""
         while True:
             try:
+                began = time.monotonic()
                 if await self._some():
-                    await asyncio.sleep(GATHER_SECONDS)
+                    await asyncio.sleep(min(max(GATHER_SECONDS, time.monotonic() - began), MOST_SECONDS))
                 else:
                     await self._signals.wait_outbox(LOOK_SECONDS)
             except (BrokerAway, Unavailable) as away:

@@ -11,6 +11,8 @@ from resit.services.notices import Notices, Post
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 3.0
 """How often notices are looked for without being told."""
+GATHER_SECONDS = 0.1
+"""The least time between two looks: many runs in a moment are looked for once."""
 AT_ONCE = 16
 """Webhooks that are told at the same time."""
 STALE_LOOKS = 600
@@ -33,6 +35,7 @@ class Notifying:
             while True:
                 try:
                     await self._look()
+                    await asyncio.sleep(GATHER_SECONDS)
                     await self._signals.wait_notices(LOOK_SECONDS)
                 except Unavailable as away:
                     log.warning("notices wait: %s", away)
