@@ -22,7 +22,7 @@ def current(engine: Engine) -> str:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
 
 
-def upgrade(engine: Engine) -> bool:
+def upgrade(engine: Engine, to: str = "head") -> bool:
     """Apply what is missing; True when something was. Cheap when there is nothing to do.
 
     Raises :class:`Conflict` for a database that a newer Resit has written.
@@ -40,5 +40,5 @@ def upgrade(engine: Engine) -> bool:
     config.set_main_option("script_location", str(_FOLDER))
     with engine.connect() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
     return True

@@ -9,8 +9,13 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
 
 from resit.domain.errors import Conflict, Unavailable
+from resit.domain.ids import case_key
+from resit.domain.run import Via
+from resit.domain.status import Verdict
 from resit.storage import migrate, tables
 from resit.storage.connect import connect, transaction
+from resit.storage.reads import SqlReads
+from resit.storage.unit_of_work import SqlStore
 
 
 def test_migrations_equal_the_tables(tmp_path: Path) -> None:
@@ -80,4 +85,34 @@ def test_an_exception_rolls_everything_back(tmp_path: Path) -> None:
         half()
     with transaction(engine, write=False) as connection:
         assert connection.execute(text("SELECT count(*) FROM workers")).scalar() == 0
+    engine.dispose()
+
+
+OLDER = """
+INSERT INTO projects (id, uuid, slug, source, executor)
+  VALUES (1, '00000000-0000-4000-8000-000000000001', 'shop', '/', 'pytest');
+INSERT INTO environments (id, uuid, project_id, slug, pool) VALUES (1, 'e', 1, 'default', 'default');
+INSERT INTO runs (id, uuid, project_id, environment_id, status, verdict, passed)
+  VALUES (7, '00000000-0000-4000-8000-000000000007', 1, 1, 'finished', 'passed', 1);
+INSERT INTO test_cases (id, uuid, project_id, test, file, last_run_id) VALUES (3, 'c', 1, 'a.py::b', 'a.py', 7);
+"""
+
+
+def test_a_database_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    engine = connect(f"sqlite:///{tmp_path}/resit.db")
+    migrate.upgrade(engine, "0001")
+    with transaction(engine, write=True) as connection:
+        for statement in OLDER.strip().split(";\n"):
+            connection.execute(text(statement))
+    assert migrate.current(engine) == "0001"
+    assert migrate.upgrade(engine)
+    store, reads = SqlStore(engine), SqlReads(engine)
+    with store.read() as tx:
+        run = tx.runs.get(7)
+        (case,) = tx.cases.named(1, ["a.py::b"])
+    assert run is not None
+    assert (run.verdict, run.counts.passed, run.counts.snoozed, run.via) == (Verdict.PASSED, 1, 0, Via.API)
+    assert case.key == case_key(case.planned)
+    assert [case.active for case in reads.test_cases(1, "", 0, 10).items] == [False]
+    assert [file.path for file in reads.files_slice(1, "", 0, 10).items] == ["a.py"]
     engine.dispose()

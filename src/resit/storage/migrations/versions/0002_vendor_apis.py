@@ -1,5 +1,8 @@
 """What the vendors' APIs need of the core: people, snoozes, test plans, resources, webhooks, numbers of files."""
 
+import hashlib
+import re
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -175,4 +178,23 @@ def upgrade() -> None:
 
     # Test cases from before there were listings: known, and part of no listing until the next one.
     op.execute("UPDATE test_cases SET listed_in = COALESCE(last_run_id, 0), updated_at = created_at")
+    _name_cases()
     op.execute("INSERT INTO files (project_id, path) SELECT DISTINCT project_id, file FROM test_cases")
+
+
+def _name_cases() -> None:
+    """The keys of the test cases that are there, by the rule of ``domain.ids.case_key`` as it stood then."""
+
+    def sha1(text: str) -> str:
+        return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:20]
+
+    def key(test: str, file: str, variant: str) -> str:
+        if re.fullmatch(r"[0-9a-f]{20}-[0-9a-f]{20}", test):
+            return test
+        return f"{sha1(file)}-{sha1(f'[project={variant}]{test}')}"
+
+    connection = op.get_bind()
+    found = connection.execute(sa.text("SELECT id, test, file, variant FROM test_cases")).all()
+    values = [{"id": row[0], "key": key(row[1], row[2], row[3])} for row in found]
+    if values:
+        connection.execute(sa.text("UPDATE test_cases SET key = :key WHERE id = :id"), values)
