@@ -1,5 +1,5 @@
 # `make setup` leaves .venv/bin/resit and the Node packages that tests need; `make test` and `make demo` stand on it.
-.PHONY: help setup demo test check unit integration lint types imports format clean
+.PHONY: help setup demo test bench check unit integration lint types imports format clean
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
@@ -14,6 +14,9 @@ demo: setup ## start a server, run two example suites, run the failed tests agai
 
 test: setup lint types imports ## everything that CI checks
 	$(BIN)/pytest
+
+bench: setup ## how fast the HTTP APIs answer on this machine (minutes)
+	$(BIN)/python bench/api.py
 
 lint:
 	$(BIN)/ruff check .

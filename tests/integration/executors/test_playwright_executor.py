@@ -449,7 +449,8 @@ test('third', async () => { if (/hang/.test(trouble)) await new Promise(() => {}
 """
 KILLS = """
 const { test } = require('@playwright/test');
-const die = () => { process.kill(process.ppid, 'SIGKILL'); return new Promise(() => {}); };
+// The parent is told of a test's start a moment after it; killed before that, it would know of none.
+const die = () => new Promise(() => { setTimeout(() => process.kill(process.ppid, 'SIGKILL'), 500); });
 test('before', async () => {});
 test('killer', async () => { await die(); });
 test('after', async () => {});

@@ -350,3 +350,10 @@ def test_pages_of_the_server_itself(anyone: TestClient) -> None:
     page = anyone.get(f"{V1}/docs").text
     assert "//cdn" not in page
     assert anyone.get(f"{V1}/docs/assets/swagger-ui.css").status_code == 200
+
+
+def test_the_failed_tests_of_an_open_run_by_api(api: TestClient, world: World) -> None:
+    run = world.planned("a")
+    refused = api.post(f"{V1}/runs/{run.id}/rerun", json={"selection": "failed"})
+    assert refused.status_code == refused.json()["status"] == 409
+    assert refused.json()["code"] == "run_still_open"

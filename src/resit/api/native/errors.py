@@ -29,15 +29,15 @@ STATUS: dict[type[errors.ResitError], HTTPStatus] = {
 }
 
 
-def problem(status: int, code: str, detail: str, **more: Any) -> JSONResponse:
-    """An answer that says what is wrong."""
+def problem(status: int, code: str, detail: str, /, **more: Any) -> JSONResponse:
+    """An answer that says what is wrong. What ``more`` says under a name of the form itself is left out."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, "code": code}
     headers: dict[str, str] = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "2"
-    return JSONResponse({**body, **more}, status, headers, media_type="application/problem+json")
+    return JSONResponse({**more, **body}, status, headers, media_type="application/problem+json")
 
 
 def refused(_request: Request, error: Exception) -> JSONResponse:
