@@ -37,7 +37,8 @@ def problem(status: int, code: str, detail: str, /, **more: Any) -> JSONResponse
         headers["WWW-Authenticate"] = "Bearer"
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = "2"
-    return JSONResponse(body | {name: value for name, value in more.items() if name not in body}, status, headers, media_type="application/problem+json")
+    members = {name: value for name, value in more.items() if name not in body}
+    return JSONResponse(body | members, status, headers, media_type="application/problem+json")
 
 
 def refused(_request: Request, error: Exception) -> JSONResponse:
