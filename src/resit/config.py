@@ -23,6 +23,21 @@ class Settings:
     port: int = 4000
     slots: int = 0
     worker: bool = True
+    database: str = ""
+    """SQLAlchemy URL of a PostgreSQL database; empty: SQLite in the data folder."""
+    nats_url: str = ""
+    """Addresses of a NATS cluster, separated by commas; empty: the bundled server."""
+    nats_credentials: Path | None = None
+    """A file with what to present to the cluster; see docs/howto (user and password, or token)."""
+    workers_listen: str = ""
+    """``host:port`` where workers of other machines reach the bundled broker, over TLS; empty: nowhere."""
+    tls_cert: Path | None = None
+    """Certificate (chain) of this server, PEM; None: one of our own making where TLS is needed."""
+    tls_key: Path | None = None
+    artifacts_url: str = ""
+    """Where artifacts are kept: ``s3://bucket/prefix``, ``gs://…``, ``az://…``; empty: a folder in the data folder."""
+    log_format: str = "text"
+    """``text`` for people, ``json`` for machines."""
     url: str = ""
     """The URL under which users reach the server; empty: what it listens on."""
     ccextractor_reads: int = 120
@@ -40,8 +55,8 @@ class Settings:
 
     @property
     def database_url(self) -> str:
-        """SQLAlchemy URL of the embedded database."""
-        return f"sqlite:///{self.data / 'resit.db'}"
+        """SQLAlchemy URL of the database."""
+        return self.database or f"sqlite:///{self.data / 'resit.db'}"
 
     @property
     def artifacts(self) -> Path:

@@ -28,7 +28,8 @@ class Project:
 
     ``source``: an absolute path (run in place, by the embedded worker alone) or a git URL. ``shards``: lanes of a run
     that names none (0: what the suite's own settings say). ``time_limit``: seconds from the first work to the end.
-    ``max_runs``: runs of the project at work at a time, the others wait (0: no limit). ``repository``: the owner and
+    ``max_runs``: runs of the project at work at a time, the others wait (0: no limit).
+    ``priority`` and ``max_failures`` are those of runs that name none. ``repository``: the owner and
     name of what is under test, where that is not what the source says; see :func:`repository`. ``listed_in``: the run
     that listed the whole suite last; its test cases are the active ones.
     """
@@ -46,6 +47,18 @@ class Project:
     shards: int = 0
     time_limit: float = 7200.0
     max_runs: int = 0
+    stall_limit: float = 600.0
+    """Seconds without a word from the test processes of a batch, after which they are ended; 0: none."""
+    batch_limit: float = 0.0
+    """Seconds that a batch may take; 0: none but the run's own."""
+    priority: int = 0
+    max_failures: int = 0
+    keep_days: float = 0.0
+    keep_runs: int = 0
+    keep_bytes: int = 0
+    """Retention: runs beyond this age, number or sum of their artifacts go, the oldest first; 0: no such limit."""
+    html_report: bool = True
+    """Make the HTML report of every finished run, where the framework has one."""
     repository: str = ""
     listed_in: int | None = None
     created_at: float = 0.0

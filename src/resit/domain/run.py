@@ -91,6 +91,15 @@ class Run:
     notify: bool = True
     """False: people are not told of this run; webhooks are."""
     group: str = ""
+    priority: int = 0
+    """Runs with a higher one go first where runs wait for each other or for a worker."""
+    max_failures: int = 0
+    """After so many failed or errored tests the run stops, on all its shards; 0: never."""
+    start_at: float | None = None
+    """It is not admitted before this time."""
+    schedule_id: int | None = None
+    kept: bool = False
+    """Retention leaves it alone."""
     superseded_by: int | None = None
     """The run that took this one's place in its concurrency group."""
     cancelled_by: str = ""

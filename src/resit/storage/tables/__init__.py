@@ -1,0 +1,67 @@
+"""All tables, once, for both databases."""
+
+from resit.storage.tables.base import Id, metadata
+from resit.storage.tables.fleet import control_planes, duties, pools, rate_windows, worker_credentials, workers
+from resit.storage.tables.people import organization, tokens, users
+from resit.storage.tables.projects import (
+    environments,
+    files,
+    notices,
+    projects,
+    resources,
+    schedules,
+    snoozes,
+    test_cases,
+    test_plans,
+    webhooks,
+)
+from resit.storage.tables.runs import (
+    artifacts,
+    attempts,
+    batches,
+    ledger,
+    logs,
+    outbox,
+    plan_parts,
+    reports,
+    requests,
+    results,
+    runs,
+    voices,
+)
+
+__all__ = [
+    "Id",
+    "artifacts",
+    "attempts",
+    "batches",
+    "control_planes",
+    "duties",
+    "environments",
+    "files",
+    "ledger",
+    "logs",
+    "metadata",
+    "notices",
+    "organization",
+    "outbox",
+    "plan_parts",
+    "pools",
+    "projects",
+    "rate_windows",
+    "reports",
+    "requests",
+    "resources",
+    "results",
+    "runs",
+    "schedules",
+    "snoozes",
+    "test_cases",
+    "test_plans",
+    "tokens",
+    "users",
+    "voices",
+    "webhooks",
+    "worker_credentials",
+    "workers",
+]

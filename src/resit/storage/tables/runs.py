@@ -1,0 +1,223 @@
+"""Runs: their ledgers, work, results and files."""
+
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
+
+from resit.storage.tables.base import Id, flag, large, metadata, text, time, whole
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("uuid", Text, nullable=False, unique=True),
+    Column("project_id", Id, ForeignKey("projects.id"), nullable=False),
+    Column("environment_id", Id, ForeignKey("environments.id"), nullable=False),
+    Column("status", Text, nullable=False),
+    Column("verdict", Text),
+    *(
+        whole(name)
+        for name in (
+            "passed", "failed", "flaky", "skipped", "errored", "lost",
+            "not_found", "cancelled", "planned", "running", "precluded", "snoozed",
+        )
+    ),
+    text("selection"),
+    Column("source_run_id", Id, ForeignKey("runs.id"), index=True),
+    text("reason"),
+    text("branch"),
+    flag("pinned"),
+    text("prefer_branch"),
+    text("commit_sha"),
+    text("build"),
+    text("metadata"),
+    text("variables"),
+    whole("shards"),
+    whole("total_shards"),
+    text("pool"),
+    text("facts"),
+    text("problems"),
+    text("triggered_by"),
+    text("actor"),
+    Column("via", Text, nullable=False, server_default="api"),
+    Column("notify", Boolean, nullable=False, server_default="1"),
+    text("group"),
+    whole("priority"),
+    whole("max_failures"),
+    Column("start_at", Float),
+    Column("schedule_id", Id),
+    flag("kept"),
+    Column("superseded_by", Id),
+    text("cancelled_by"),
+    text("cancel_reason"),
+    Column("test_plan_id", Id),
+    text("plan_claim"),
+    whole("plan_attempts"),
+    whole("seq"),
+    time("deadline"),
+    time("touched_at"),
+    time("created_at"),
+    Column("started_at", Float),
+    Column("planned_at", Float),
+    Column("finished_at", Float),
+    Index(None, "project_id", "id"),
+    Index(None, "project_id", "created_at"),
+    Index(None, "environment_id", "id"),
+    Index(None, "created_at"),
+    Index(None, "status"),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("key", Text, primary_key=True),
+    text("digest"),
+    Column("run_id", Id, ForeignKey("runs.id"), nullable=False),
+    time("created_at"),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("run_id", Id, ForeignKey("runs.id"), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("case_uuid", Text, nullable=False, server_default=""),
+    Column("test", Text, nullable=False),
+    text("file"),
+    text("title"),
+    text("variant"),
+    text("tags"),
+    whole("line"),
+    text("unit"),
+    whole("batch"),
+    Column("outcome", Text),
+    flag("running"),
+    whole("tries"),
+    flag("failed_before"),
+    flag("precluded"),
+    flag("snoozed"),
+    text("reason"),
+    time("duration"),
+    whole("seq"),
+    UniqueConstraint("run_id", "test"),
+    Index(None, "run_id", "seq"),
+    Index(None, "run_id", "batch"),
+    Index(None, "case_uuid", "run_id"),
+    sqlite_with_rowid=False,
+)
+
+plan_parts = Table(
+    "plan_parts",
+    metadata,
+    Column("run_id", Id, ForeignKey("runs.id"), primary_key=True),
+    Column("claim", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    text("tests"),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("run_id", Id, ForeignKey("runs.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    flag("ended"),
+    Column("fence", Text),
+    sqlite_with_rowid=False,
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("claim", Text, primary_key=True),
+    Column("run_id", Id, ForeignKey("runs.id"), nullable=False),
+    whole("batch"),
+    whole("number"),
+    text("worker"),
+    whole("shard"),
+    text("state"),
+    time("started_at"),
+    time("seen_at"),
+    Index(None, "run_id", "batch"),
+    Index(None, "state", "seen_at"),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("run_id", Id, ForeignKey("runs.id"), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("retry", Integer, primary_key=True),
+    text("status"),
+    flag("final"),
+    flag("counted"),
+    time("started_at"),
+    time("duration"),
+    text("details"),
+    sqlite_with_rowid=False,
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("run_id", Id, ForeignKey("runs.id"), nullable=False),
+    Column("ordinal", Integer),
+    whole("attempt"),
+    whole("retry"),
+    text("name"),
+    text("content_type"),
+    large("size"),
+    flag("stored"),
+    Index(None, "run_id", "id"),
+)
+
+logs = Table(
+    "logs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("run_id", Id, ForeignKey("runs.id"), nullable=False),
+    whole("shard"),
+    large("offset"),
+    time("at"),
+    text("text"),
+    Index(None, "run_id", "shard", "offset"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("run_id", Id, nullable=False),
+    text("pool"),
+    whole("number"),
+    text("data"),
+)
+
+voices = Table(
+    "voices",
+    metadata,
+    Column("run_id", Id, ForeignKey("runs.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    whole("taken"),
+    flag("gap"),
+    time("heard_at"),
+    sqlite_with_rowid=False,
+)
+"""How far the numbered reports of a worker's share of a run have been taken."""
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("run_id", Id, ForeignKey("runs.id"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    text("state"),
+    text("key"),
+    large("size"),
+    text("words"),
+    whole("tries"),
+    time("created_at"),
+    Column("finished_at", Float),
+    sqlite_with_rowid=False,
+)
+"""Files about a whole run that a worker made. What is made from the database when it is asked for is not here."""
