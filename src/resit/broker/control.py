@@ -21,7 +21,7 @@ from resit.broker.streams import (
     ensure_streams,
 )
 from resit.broker.worker import REFUSAL
-from resit.ports import BrokerAway, Delivery, Job
+from resit.ports import BrokerAway, Delivery, Gate, Job, Urgency
 
 _HELD_ALREADY = 10077
 """JetStream's error number of a message that could not be stored; one reason is that the subject is taken."""
@@ -80,7 +80,12 @@ class NatsControlBroker:
             if refused.number != _HELD_ALREADY or "per subject" not in str(refused):
                 raise
 
-    async def publish_job(self, pool: str, job: Job, data: bytes) -> None:
+    async def ensure_pool(self, pool: str) -> None:
+        """Make what workers of the pool need; idempotent. Raises :class:`BrokerAway`, ValueError."""
+        await ensure_pool(self._link, pool, self._ack_wait)
+        self._pools.add(pool)
+
+    async def publish_job(self, pool: str, job: Job, data: bytes, urgency: Urgency = Urgency.NORMAL) -> None:
         """Hand out a job; harmless when the broker already holds it.
 
         Raises :class:`BrokerAway`; ValueError for a pool or kind with other characters than a-z, 0-9 and '-'.
@@ -153,9 +158,25 @@ class NatsControlBroker:
             with contextlib.suppress(Missing):
                 await self._link.api(call, body)
 
-    async def cancel(self, run: int) -> None:
-        """Tell every worker that is connected now to stop the run. Raises :class:`BrokerAway`."""
-        await self._link.send(subjects.cancel(run), b"")
+    async def cancel(self, pool: str, run: int) -> None:
+        """Tell every worker of the pool that is connected now to stop the run. Raises :class:`BrokerAway`."""
+        await self._link.send(subjects.cancel(pool, run), b"")
+
+    async def tell(self, pool: str, address: str, data: bytes) -> None:
+        """Tell the worker that listens at ``address``, if it is connected. Raises :class:`BrokerAway`, ValueError."""
+        await self._link.send(subjects.tell(pool, address), data)
+
+    async def signal(self, data: bytes) -> None:
+        """Tell every control plane that is connected now, this one too. Raises :class:`BrokerAway`."""
+        await self._link.send(subjects.SIGNAL, data)
+
+    async def on_signal(self, handler: Callable[[bytes], None]) -> None:
+        """Call ``handler`` with what any control plane signals. Raises :class:`BrokerAway`."""
+
+        async def told(message: Msg) -> None:
+            handler(message.data)
+
+        await self._link.listen(subjects.SIGNAL, told)
 
     async def events(self, limit: int, wait: float) -> Sequence[Delivery]:
         """The next messages of any run's events, at most ``limit``; settle them after the commit.
@@ -179,7 +200,7 @@ class NatsControlBroker:
                 return []
             await asyncio.sleep(min(PAUSE, left))
 
-    async def answer(self, question: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
+    async def answer(self, question: str, handler: Callable[[str, bytes], Awaitable[bytes]]) -> None:
         """Answer what workers ask; with several control planes one of them answers, questions side by side.
 
         A handler that raises is logged, and the worker is told at once that there is no answer.
@@ -188,7 +209,7 @@ class NatsControlBroker:
         async def reply(message: Msg) -> None:
             data, headers = b"", None
             try:
-                data = await handler(message.data)
+                data = await handler(subjects.pool_of(message.subject), message.data)
             except Exception as error:
                 _LOG.exception("the question %r could not be answered", question)
                 headers = {REFUSAL: type(error).__name__}
@@ -197,7 +218,15 @@ class NatsControlBroker:
         async def asked(message: Msg) -> None:
             self._link.spawn(reply(message))
 
-        await self._link.listen(subjects.ask(question), asked, subjects.CONTROL_GROUP)
+        await self._link.listen(subjects.any_ask(question), asked, subjects.CONTROL_GROUP)
+
+    async def guard(self, gate: Gate) -> None:
+        """Let workers of other machines in by the word of ``gate``: not before the broker asks us."""
+        del gate
+
+    async def disconnect(self, credential: int) -> None:
+        """End the connections that a credential has now: none is let in yet."""
+        del credential
 
     async def close(self) -> None:
         """Leave; leases that were not settled run out."""

@@ -5,6 +5,7 @@ import json
 
 from nats.aio.msg import Msg
 
+from resit.broker import subjects
 from resit.broker.link import GIVE_BACK, Link, Missing
 
 
@@ -16,12 +17,24 @@ class NatsDelivery:
         self._reply = message.reply
         self._subject = message.subject
         self._data = message.data
-        self._deliveries = message.metadata.num_delivered
+        metadata = message.metadata
+        self._deliveries = metadata.num_delivered
+        self._stored_at = metadata.timestamp.timestamp()
 
     @property
     def subject(self) -> str:
         """The subject under which it was published."""
         return self._subject
+
+    @property
+    def pool(self) -> str:
+        """The pool in its subject, under which only workers of that pool and control planes may publish."""
+        return subjects.pool_of(self._subject)
+
+    @property
+    def stored_at(self) -> float:
+        """When the broker stored it, in seconds since the epoch."""
+        return self._stored_at
 
     @property
     def data(self) -> bytes:

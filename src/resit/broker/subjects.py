@@ -6,8 +6,10 @@ stream     subject                              meaning
 JOBS       ``jobs.<pool>.<kind>.<run>.<n>``     one unit of work; ``n`` is the lane, 0 where there is none
 BATCHES    ``batches.<pool>.<run>.<batch>``     one batch of a run
 EVENTS     ``events.<pool>.<run>``              what happened in a run
-(none)     ``cancel.<run>``                     stop a run, to every worker
-(none)     ``ask.<question>``                   request and reply, one control plane answers
+(none)     ``cancel.<pool>.<run>``              stop a run, to every worker of its pool
+(none)     ``ask.<pool>.<question>``            request and reply, one control plane answers
+(none)     ``tell.<pool>.<address>``            a word to one worker
+(none)     ``control.signal``                   a word to every control plane
 =========  ===================================  =======================================================
 
 The pool comes first so that rights can be cut by it.
@@ -23,7 +25,7 @@ EVENTS = "EVENTS"
 
 EVENTS_CONSUMER = "control"
 CONTROL_GROUP = "control"
-ANY_CANCEL = "cancel.*"
+SIGNAL = "control.signal"
 
 _POOL = re.compile(r"[a-z0-9-]{1,64}")
 _WORD = re.compile(r"[a-z0-9_-]{1,64}")
@@ -100,23 +102,47 @@ def events(pool: str, run: int) -> str:
     return f"events.{check_pool(pool)}.{run:d}"
 
 
-def cancel(run: int) -> str:
+def cancel(pool: str, run: int) -> str:
     """The subject that tells workers to stop a run."""
-    return f"cancel.{run:d}"
+    return f"cancel.{check_pool(pool)}.{run:d}"
+
+
+def pool_cancel(pool: str) -> str:
+    """Every cancellation of a pool."""
+    return f"cancel.{check_pool(pool)}.*"
 
 
 def parse_cancel(subject: str) -> int:
     """The run that is cancelled. Raises ValueError when the subject names none."""
     match subject.split("."):
-        case ["cancel", run]:
+        case ["cancel", _, run]:
             return int(run)
         case _:
             raise ValueError(f"not the subject of a cancellation: {subject!r}")
 
 
-def ask(question: str) -> str:
+def ask(pool: str, question: str) -> str:
     """The subject of a question to the control planes. Raises ValueError for a question with other characters."""
-    return f"ask.{_word(question)}"
+    return f"ask.{check_pool(pool)}.{_word(question)}"
+
+
+def any_ask(question: str) -> str:
+    """A question of whatever pool. Raises ValueError for a question with other characters."""
+    return f"ask.*.{_word(question)}"
+
+
+def tell(pool: str, address: str) -> str:
+    """The subject under which a worker is told. Raises ValueError for an address with other characters."""
+    return f"tell.{check_pool(pool)}.{_word(address)}"
+
+
+def pool_of(subject: str) -> str:
+    """The pool that the subject of a message belongs to. Raises ValueError when it belongs to none."""
+    match subject.split("."):
+        case ["jobs" | "batches" | "events" | "cancel" | "ask" | "tell", pool, *_]:
+            return pool
+        case _:
+            raise ValueError(f"not a subject of a pool: {subject!r}")
 
 
 def pool_consumer(pool: str) -> str:

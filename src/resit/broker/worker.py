@@ -109,7 +109,9 @@ class NatsWorkerBroker:
         while True:
             left = end - time.monotonic()
             try:
-                answer = await self._link.request(subjects.ask(question), data, wait=left, what=f"ask {question}")
+                answer = await self._link.request(
+                    subjects.ask(self._pool, question), data, wait=left, what=f"ask {question}"
+                )
             except Missing as missing:
                 if end - time.monotonic() <= PAUSE:
                     raise BrokerAway(f"no control plane answers the question {question!r}") from missing
@@ -120,12 +122,20 @@ class NatsWorkerBroker:
             return answer.data
 
     async def on_cancel(self, handler: Callable[[int], None]) -> None:
-        """Call ``handler`` with the run's number whenever a run is cancelled (or superseded)."""
+        """Call ``handler`` with the run's number whenever a run of the pool is cancelled (or superseded)."""
 
         async def told(message: Msg) -> None:
             handler(subjects.parse_cancel(message.subject))
 
-        await self._link.listen(subjects.ANY_CANCEL, told)
+        await self._link.listen(subjects.pool_cancel(self._pool), told)
+
+    async def on_told(self, address: str, handler: Callable[[bytes], None]) -> None:
+        """Call ``handler`` with what control planes tell the ``address``. Raises :class:`BrokerAway`, ValueError."""
+
+        async def told(message: Msg) -> None:
+            handler(message.data)
+
+        await self._link.listen(subjects.tell(self._pool, address), told)
 
     async def close(self) -> None:
         """Leave; leases that were not settled run out."""

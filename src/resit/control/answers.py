@@ -13,19 +13,19 @@ from resit.services.work import Work
 async def answer(broker: ControlBroker, work: Work) -> None:
     """Begin to answer; returns at once."""
 
-    async def spec(data: bytes) -> bytes:
+    async def spec(pool: str, data: bytes) -> bytes:
         question = _question(data)
-        return json.dumps(await asyncio.to_thread(work.spec, int(question["run"]))).encode()
+        return json.dumps(await asyncio.to_thread(work.spec, pool, int(question["run"]))).encode()
 
-    async def batch(data: bytes) -> bytes:
+    async def batch(pool: str, data: bytes) -> bytes:
         question = _question(data)
-        tests = await asyncio.to_thread(work.batch, int(question["run"]), int(question["batch"]))
+        tests = await asyncio.to_thread(work.batch, pool, int(question["run"]), int(question["batch"]))
         return zlib.compress(json.dumps({"tests": tests}).encode(), 1)
 
-    async def alive(data: bytes) -> bytes:
-        return json.dumps({"stop": await asyncio.to_thread(work.alive, _question(data))}).encode()
+    async def alive(pool: str, data: bytes) -> bytes:
+        return json.dumps({"stop": await asyncio.to_thread(work.alive, pool, _question(data))}).encode()
 
-    questions: dict[str, Callable[[bytes], Awaitable[bytes]]] = {"spec": spec, "batch": batch, "alive": alive}
+    questions: dict[str, Callable[[str, bytes], Awaitable[bytes]]] = {"spec": spec, "batch": batch, "alive": alive}
     for name, handler in questions.items():
         await broker.answer(name, handler)
 

@@ -107,7 +107,7 @@ class Dispatch:
             case "purge":
                 await self._broker.purge(pool, run)
             case "cancel":
-                await self._broker.cancel(run)
+                await self._broker.cancel(pool, run)
             case "expand":
                 await asyncio.to_thread(self._planner.expand, run)
                 self._signals.changed([run])

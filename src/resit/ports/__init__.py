@@ -1,6 +1,6 @@
 """What services, control and worker need from the world: narrow protocols, owned by their users."""
 
-from resit.ports.broker import BrokerAway, ControlBroker, Delivery, Job, WorkerBroker
+from resit.ports.broker import BrokerAway, ControlBroker, Delivery, Gate, Job, Pass, Urgency, WorkerBroker
 from resit.ports.storage import (
     ArtifactRow,
     CaseRow,
@@ -22,6 +22,7 @@ __all__ = [
     "Clock",
     "ControlBroker",
     "Delivery",
+    "Gate",
     "Ids",
     "Job",
     "Ledgered",
@@ -29,6 +30,7 @@ __all__ = [
     "Notifier",
     "Outgoing",
     "Page",
+    "Pass",
     "PostFailed",
     "Rates",
     "Signer",
@@ -36,5 +38,6 @@ __all__ = [
     "StoredResult",
     "Transaction",
     "Uploads",
+    "Urgency",
     "WorkerBroker",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -9,11 +10,29 @@ class BrokerAway(Exception):
     """The broker can't be reached or does not answer in time; try again later. Nothing was lost."""
 
 
+class Urgency(StrEnum):
+    """Which jobs a free worker takes first. It orders what waits; nothing that runs is interrupted."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
 class Delivery(Protocol):
     """One message under a lease: it comes back, here or elsewhere, unless it is renewed or settled in time."""
 
     @property
     def subject(self) -> str: ...
+    @property
+    def pool(self) -> str:
+        """The pool that it belongs to, by the broker's word: a worker can publish for its own pool only."""
+        ...
+
+    @property
+    def stored_at(self) -> float:
+        """When the broker stored it, in seconds since the epoch, by the broker's clock."""
+        ...
+
     @property
     def data(self) -> bytes: ...
     @property
@@ -43,11 +62,36 @@ class Job:
     number: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What a credential admits to: the rights of a worker of ``pool``.
+
+    ``credential`` is its number, by which its connections can be ended (:meth:`ControlBroker.disconnect`); ``name`` is
+    for people. ``expires_at``: seconds since the epoch, None for no end.
+    """
+
+    pool: str
+    credential: int
+    name: str
+    expires_at: float | None = None
+
+
+class Gate(Protocol):
+    """Who may connect as a worker from another machine."""
+
+    def admit(self, secret: str) -> Pass | None:
+        """What the secret that a worker presents admits to; None when it is not valid (unknown, revoked, expired).
+
+        Called in a thread, at each new connection. It may raise: then the worker is refused this time and tries again.
+        """
+        ...
+
+
 class WorkerBroker(Protocol):
     """The broker as a worker of one pool sees it."""
 
     async def jobs(self, limit: int, wait: float) -> Sequence[tuple[Job, Delivery]]:
-        """Up to ``limit`` jobs of the pool; an empty list after ``wait`` seconds without any."""
+        """Up to ``limit`` jobs of the pool, urgent ones first; an empty list after ``wait`` seconds without any."""
         ...
 
     async def batch(self, run: int, wait: float) -> Delivery | None:
@@ -69,7 +113,15 @@ class WorkerBroker(Protocol):
         ...
 
     async def on_cancel(self, handler: Callable[[int], None]) -> None:
-        """Call ``handler`` with the run's number whenever a run is cancelled (or superseded)."""
+        """Call ``handler`` with the run's number whenever a run of the pool is cancelled (or superseded)."""
+        ...
+
+    async def on_told(self, address: str, handler: Callable[[bytes], None]) -> None:
+        """Call ``handler`` with what control planes :meth:`~ControlBroker.tell` the ``address``.
+
+        ``address`` is a word of 1 to 64 characters a-z, 0-9, '_' and '-', within the pool; ValueError for another. What
+        is told while the worker is not connected is lost. Raises :class:`BrokerAway`.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -78,8 +130,15 @@ class WorkerBroker(Protocol):
 class ControlBroker(Protocol):
     """The broker as a control plane sees it."""
 
-    async def publish_job(self, pool: str, job: Job, data: bytes) -> None:
-        """Hand out a job; harmless when the broker already holds it. Raises :class:`BrokerAway`."""
+    async def ensure_pool(self, pool: str) -> None:
+        """Make what workers of the pool need (they can't), now and again whenever the broker has lost it; idempotent.
+
+        Raises :class:`BrokerAway`; ValueError for a name with other characters than a-z, 0-9 and '-'.
+        """
+        ...
+
+    async def publish_job(self, pool: str, job: Job, data: bytes, urgency: Urgency = Urgency.NORMAL) -> None:
+        """Hand out a job; harmless when the broker already holds it with this urgency. Raises :class:`BrokerAway`."""
         ...
 
     async def publish_batch(self, pool: str, run: int, number: int, data: bytes) -> None:
@@ -102,16 +161,53 @@ class ControlBroker(Protocol):
         """Take back all work of a run (jobs, batches, the consumer of its batches); idempotent."""
         ...
 
-    async def cancel(self, run: int) -> None:
-        """Tell every worker to stop the run."""
+    async def cancel(self, pool: str, run: int) -> None:
+        """Tell every worker of the run's pool to stop the run. Raises :class:`BrokerAway`."""
+        ...
+
+    async def tell(self, pool: str, address: str, data: bytes) -> None:
+        """Tell the worker of the pool that listens at ``address``, if it is connected now; nothing is stored.
+
+        Raises :class:`BrokerAway`; ValueError for an address that :meth:`WorkerBroker.on_told` would not take.
+        """
+        ...
+
+    async def signal(self, data: bytes) -> None:
+        """Tell every control plane that is connected now, this one too; nothing is stored.
+
+        Raises :class:`BrokerAway`.
+        """
+        ...
+
+    async def on_signal(self, handler: Callable[[bytes], None]) -> None:
+        """Call ``handler`` with what any control plane, this one too, signals. Raises :class:`BrokerAway`."""
         ...
 
     async def events(self, limit: int, wait: float) -> Sequence[Delivery]:
         """The next messages of any run's events, at most ``limit``; settle them after the commit."""
         ...
 
-    async def answer(self, question: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
-        """Answer what workers ask; with several control planes one of them answers."""
+    async def answer(self, question: str, handler: Callable[[str, bytes], Awaitable[bytes]]) -> None:
+        """Answer what workers ask; with several control planes one of them answers.
+
+        ``handler`` gets the pool of the worker that asks (the broker's word, not the worker's) and the question's data.
+        """
+        ...
+
+    async def guard(self, gate: Gate) -> None:
+        """Let workers of other machines in by the word of ``gate``, until :meth:`close`.
+
+        With several control planes any one of them is asked.
+        Raises :class:`BrokerAway`.
+        """
+        ...
+
+    async def disconnect(self, credential: int) -> None:
+        """End the connections that a credential has now; :meth:`Gate.admit` must refuse it already.
+
+        Where the broker lets us end connections this is done within 5 seconds; elsewhere they end when the rights
+        that were given to them run out. Raises :class:`BrokerAway`.
+        """
         ...
 
     async def close(self) -> None: ...

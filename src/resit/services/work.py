@@ -1,7 +1,7 @@
 """What workers ask: what to do for a run, what is left of a batch, and whether a run still goes on."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from resit.domain import wire
 from resit.domain.attempt import used_up
@@ -24,11 +24,12 @@ class Work:
         self._store, self._clock, self._signer = store, clock, signer
         self.upload_url = ""
 
-    def spec(self, run_id: int) -> dict[str, Any]:
-        """All that a worker needs to carry a run out. ``open`` is False for a run that is over."""
+    def spec(self, pool: str, run_id: int) -> dict[str, Any]:
+        """All that a worker of ``pool`` needs to carry a run out. ``open`` is False for a run that is over, or another
+        pool's: a worker sees nothing beyond its pool."""
         with self._store.read() as tx:
             run = tx.runs.get(run_id)
-            if run is None or not run.status.open:
+            if not _goes_on(run, pool):
                 return {"open": False}
             project = tx.projects.get(run.project_id)
             environment = tx.projects.environment(run.environment_id)
@@ -51,15 +52,16 @@ class Work:
             },
         }
 
-    def batch(self, run_id: int, number: int) -> list[dict[str, Any]]:
+    def batch(self, pool: str, run_id: int, number: int) -> list[dict[str, Any]]:
         """The tests of a batch that came back to a worker, without those that are final.
 
-        None for a run that is over, and none when two workers have died of the batch: it is the reconciler's then.
+        None for a run that is over or another pool's, and none when two workers have died of the batch: it is the
+        reconciler's then.
         """
         with self._store.read() as tx:
             run = tx.runs.get(run_id)
             state = tx.batches.get(run_id, number)
-            if run is None or not run.status.open or state is None:
+            if not _goes_on(run, pool) or state is None:
                 return []
             if state.fence is not None and used_up(state.fence, tx.batches.losses(run_id, number)):
                 return []
@@ -80,21 +82,26 @@ class Work:
                 raise NotFound(f"run {run_id} has no artifact {artifact}")
             tx.results.save_artifact(ArtifactRow(id=artifact, run_id=run_id, size=size, stored=True))
 
-    def alive(self, report: Mapping[str, Any]) -> list[int]:
-        """A worker says that it lives and what it holds; the answer: which of its runs are over."""
+    def alive(self, pool: str, report: Mapping[str, Any]) -> list[int]:
+        """A worker of ``pool`` says that it lives and what it holds; the answer: which of its runs are over for it."""
         now = self._clock.now()
         runs: Sequence[int] = [int(run) for run in report.get("runs", ())]
         with self._store.write(lasting=False) as tx:
             tx.workers.seen(
                 str(report["worker"])[:200],
-                str(report["pool"])[:64],
+                pool,
                 int(report["slots"]),
                 str(report.get("version", ""))[:64],
                 now,
             )
             tx.batches.seen([str(claim) for claim in report.get("claims", ())], now)
             found = {id: tx.runs.get(id) for id in runs}
-        return [id for id, run in found.items() if run is None or not run.status.open]
+        return [id for id, run in found.items() if not _goes_on(run, pool)]
+
+
+def _goes_on(run: Run | None, pool: str) -> TypeGuard[Run]:
+    """Whether there is something to do on the run for a worker of ``pool``."""
+    return run is not None and run.status.open and run.pool == pool
 
 
 def _source(project: Project, source: str, run: Run) -> dict[str, str]:

@@ -287,7 +287,7 @@ def test_a_cancellation_reaches_every_worker(tmp_path: Path) -> None:
         for n in range(3):
             worker = await stage.worker()
             await worker.on_cancel(lambda run, n=n: told.put_nowait((n, run)))
-        await stage.control.cancel(42)
+        await stage.control.cancel("main", 42)
         assert {await told.get() for _ in range(3)} == {(0, 42), (1, 42), (2, 42)}
 
     play(tmp_path, scene)
@@ -297,12 +297,12 @@ def test_one_control_plane_answers(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         asked: list[bytes] = []
 
-        async def handler(data: bytes) -> bytes:
+        async def handler(_: str, data: bytes) -> bytes:
             asked.append(data)
             await asyncio.sleep(0.05)
             return data.upper()
 
-        async def broken(data: bytes) -> bytes:
+        async def broken(_: str, data: bytes) -> bytes:
             raise RuntimeError("no")
 
         for control in (stage.control, await stage.new_control()):
@@ -326,7 +326,7 @@ def test_nobody_answers(tmp_path: Path) -> None:
         with pytest.raises(BrokerAway, match="no control plane"):
             await worker.ask("lease", b"", 0.3)
 
-        async def late(data: bytes) -> bytes:
+        async def late(_: str, data: bytes) -> bytes:
             return b"here"
 
         waiting = asyncio.create_task(worker.ask("lease", b"", 5))
@@ -397,7 +397,7 @@ def test_events_survive_a_killed_server_and_everybody_comes_back(tmp_path: Path)
         told: asyncio.Queue[int] = asyncio.Queue()
         await worker.on_cancel(told.put_nowait)
 
-        async def echo(data: bytes) -> bytes:
+        async def echo(_: str, data: bytes) -> bytes:
             return data
 
         await stage.control.answer("echo", echo)
@@ -418,7 +418,7 @@ def test_events_survive_a_killed_server_and_everybody_comes_back(tmp_path: Path)
         assert {d.data for d in found} == {b"before", b"during"}
         await stage.control.publish_job("main", PLAN, b"")
         assert len(await waiting) == 1
-        await stage.control.cancel(8)
+        await stage.control.cancel("main", 8)
         assert await told.get() == 8
         assert await worker.ask("echo", b"hello", 2) == b"hello"
 
@@ -440,7 +440,7 @@ def test_everybody_comes_back_when(how: str, tmp_path: Path) -> None:
             await stage.server.start(stage.data)
         await stage.control.publish_batch("main", 1, 1, b"")
         assert await waiting
-        await stage.control.cancel(3)
+        await stage.control.cancel("main", 3)
         assert await told.get() == 3
 
     play(tmp_path, scene, lease=10)

@@ -19,7 +19,7 @@ def test_the_pool_comes_first() -> None:
 
 def test_a_batch_and_a_cancellation_survive_their_subjects() -> None:
     assert subjects.parse_batch(subjects.batch("main", 3, 44)) == 44
-    assert subjects.parse_cancel(subjects.cancel(9)) == 9
+    assert subjects.parse_cancel(subjects.cancel("main", 9)) == 9
 
 
 @pytest.mark.parametrize("pool", ["", "Main", "a.b", "a*", ">", "a b", "ä", "a\n", "x" * 65])

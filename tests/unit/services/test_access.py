@@ -118,19 +118,19 @@ def test_secrets_of_environments_are_sealed_and_reach_workers_alone(world: World
     world.project()
     made = world.environment(secrets={"PASSWORD": secret, "EMPTY": ""}, variables={"USER": "me"})
     run = world.planned("a", environment="staging", variables={"EXTRA": "1"})
-    spec = world.work.spec(run.id)
+    spec = world.work.spec("default", run.id)
     assert spec["variables"] == {"ENV_SLUG": "staging", "USER": "me", "PASSWORD": secret, "EMPTY": "", "EXTRA": "1"}
     assert spec["secrets"] == [secret]
     run = world.carry_out(run)
     assert made.secrets == ("EMPTY", "PASSWORD")
     assert secret not in world.dump(run) + repr(world.reads.environments(made.project_id)) + everything(engine)
-    assert world.work.spec(run.id) == {"open": False}
+    assert world.work.spec("default", run.id) == {"open": False}
 
 
 def test_upload_tokens_are_for_one_run_and_a_day(world: World) -> None:
     world.project()
     run = world.planned("a")
-    token = world.work.spec(run.id)["upload"]["token"]
+    token = world.work.spec("default", run.id)["upload"]["token"]
     assert world.work.may_upload(token) == run.id
     for forged in (
         "",

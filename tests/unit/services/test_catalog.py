@@ -35,7 +35,7 @@ def test_variables_and_secrets_change_one_by_one(world: World) -> None:
     made = world.environment(variables={"A": "1", "B": "2"}, secrets={"KEY": "old", "PIN": "1234"})
     changed = change(world, made, variables={"A": None, "C": "3"}, secrets={"KEY": "new", "PIN": None, "X": "y"})
     assert (changed.variables, changed.secrets) == ({"B": "2", "C": "3"}, ("KEY", "X"))
-    variables = world.work.spec(world.planned("a", environment="staging").id)["variables"]
+    variables = world.work.spec("default", world.planned("a", environment="staging").id)["variables"]
     assert {name: variables.get(name) for name in "ABC"} == {"A": None, "B": "2", "C": "3"}
     assert (variables["KEY"], variables["X"], "PIN" in variables) == ("new", "y", False)
     assert change(world, made, secrets={"KEY": None, "X": None}).secrets == ()

@@ -136,7 +136,7 @@ def test_odd_facts_of_an_executor(world: World, cost: float) -> None:
 def test_one_process_for_all_lanes_makes_one_batch_a_worker(world: World) -> None:
     world.project(shards=4)
     for worker in ("w1", "w2"):
-        world.work.alive({"worker": worker, "pool": "default", "slots": 2})
+        world.work.alive("default", {"worker": worker, "pool": "default", "slots": 2})
     run = world.plan(world.trigger(), suite(*[1] * 8), shares_process=True)
     with world.store.read() as tx:
         assert len(tx.batches.open(run.id)) == 2

@@ -61,7 +61,7 @@ def test_a_worker_that_is_heard_of_keeps_its_batch_for_as_long_as_it_takes(world
     start(world, run, "x")
     for _ in range(100):
         world.clock.turn(9)
-        world.work.alive({"worker": "w", "pool": "default", "slots": 1, "runs": [run.id], "claims": ["x"]})
+        world.work.alive("default", {"worker": "w", "pool": "default", "slots": 1, "runs": [run.id], "claims": ["x"]})
         assert not world.recovery.repair(run.id, everything(run))
 
 
@@ -90,9 +90,9 @@ def passed(test: str) -> dict[str, object]:
 def test_a_batch_that_two_workers_died_of_is_given_to_no_third_one(world: World) -> None:
     run = running(world)
     start(world, run, "x")
-    assert world.work.batch(run.id, 1)
+    assert world.work.batch("default", run.id, 1)
     start(world, run, "y")
-    assert not world.work.batch(run.id, 1)
+    assert not world.work.batch("default", run.id, 1)
 
 
 def test_a_lost_attempt_that_speaks_again_before_anybody_took_over_goes_on(world: World) -> None:
@@ -108,7 +108,7 @@ def test_a_lost_attempt_that_speaks_again_before_anybody_took_over_goes_on(world
 
 def alive(world: World, run: Run, *claims: str) -> None:
     report = {"worker": "w1", "pool": "default", "slots": 1, "claims": list(claims), "runs": [run.id]}
-    assert world.work.alive(report) == []
+    assert world.work.alive("default", report) == []
 
 
 def test_a_given_up_attempt_whose_worker_lives_goes_on_unless_another_took_over(world: World) -> None:

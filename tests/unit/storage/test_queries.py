@@ -21,7 +21,7 @@ def test_a_report_searches_the_ledger_and_never_reads_it_through(world: World) -
     events = [wire.to_wire(result(test)) for test in ("a", "b", "c")]
     voice = world.voice(run)
     world.report({**voice, "what": "batch.started"}, {**voice, "what": "batch.events", "events": events})
-    world.work.alive({"worker": "w", "pool": "default", "slots": 1, "runs": [run.id], "claims": ["claim"]})
+    world.work.alive("default", {"worker": "w", "pool": "default", "slots": 1, "runs": [run.id], "claims": ["claim"]})
     event.remove(world.engine, "before_cursor_execute", note)
 
     plans: list[str] = []

@@ -138,7 +138,7 @@ def test_the_branch_of_the_build_is_preferred(shop: TestClient, world: World, ta
     body = {"environment": "default", "build": {"branch": "feat/login"}}
     made = shop.put("/api/test-runs", json=body).json()["data"]["test_run"]
     assert made["test_run_branch"] == "main", "nobody knows yet"
-    assert world.work.spec(made["id"])["source"]["prefer"] == "feat/login"
+    assert world.work.spec("default", made["id"])["source"]["prefer"] == "feat/login"
     unplanned = shop.post(f"/api/test-runs/{made['id']}/re-run").json()["data"]["test_run"]["id"]
     assert world.run(unplanned).prefer_branch == "feat/login"
     listed(world, made["id"], taken)
@@ -148,12 +148,12 @@ def test_the_branch_of_the_build_is_preferred(shop: TestClient, world: World, ta
     # a re-run stays on the branch that was taken
     again = shop.post(f"/api/test-runs/{made['id']}/re-run").json()["data"]["test_run"]
     assert again["test_run_branch"] == taken
-    assert "prefer" not in world.work.spec(again["id"])["source"]
+    assert "prefer" not in world.work.spec("default", again["id"])["source"]
 
 
 def test_only_a_run_that_had_a_choice_takes_the_workers_word_for_its_branch(shop: TestClient, world: World) -> None:
     made = shop.put("/api/test-runs", json={"environment": "default", "branch": "feat/x"}).json()["data"]["test_run"]
-    assert "prefer" not in world.work.spec(made["id"])["source"]
+    assert "prefer" not in world.work.spec("default", made["id"])["source"]
     listed(world, made["id"], "other")
     assert world.run(made["id"]).branch == "feat/x"
 
@@ -193,7 +193,7 @@ def test_the_build_url_reaches_the_tests_unless_it_is_overridden(shop: TestClien
     shop.put("/api/test-runs", json={"environment": "default", "build": build})
     body = {"environment": "default", "build": build, "environment_variables_overrides": override}
     shop.put("/api/test-runs", json=body)
-    found = [world.work.spec(id)["variables"] for id in (1, 2)]
+    found = [world.work.spec("default", id)["variables"] for id in (1, 2)]
     assert [variables["BUILD_URL"] for variables in found] == ["https://build.test", "https://override.test"]
     assert [variables["ENV_SLUG"] for variables in found] == ["default", "default"]
 
