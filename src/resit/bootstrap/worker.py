@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
+from uuid import uuid4
 
 from resit import __version__
 from resit.bootstrap.handover import WorkerSettings
@@ -26,6 +27,7 @@ from resit.executors.process import sweep
 from resit.integrations.uploads import HttpUploads
 from resit.plugin import Executor
 from resit.worker.agent import Agent
+from resit.worker.report import Voices
 from resit.worker.work import Tools, private_prefix
 from resit.worker.workspace import Workspaces
 
@@ -86,6 +88,7 @@ async def work(settings: WorkerSettings) -> None:
         workspaces=Workspaces(folder / "cache", allow_local=settings.allow_local),
         executors=load_executors(),
         uploads=uploads,
+        voices=Voices(uuid4().hex),
         scratch=folder / "scratch" / name,
         cache=folder / "cache",
     )

@@ -23,7 +23,7 @@ async def answer(broker: ControlBroker, work: Work) -> None:
         return zlib.compress(json.dumps({"tests": tests}).encode(), 1)
 
     async def alive(pool: str, data: bytes) -> bytes:
-        return json.dumps({"stop": await asyncio.to_thread(work.alive, pool, _question(data))}).encode()
+        return json.dumps(await asyncio.to_thread(work.alive, pool, _question(data))).encode()
 
     questions: dict[str, Callable[[str, bytes], Awaitable[bytes]]] = {"spec": spec, "batch": batch, "alive": alive}
     for name, handler in questions.items():

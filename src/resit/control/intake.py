@@ -1,13 +1,20 @@
-"""Events of workers into the ledger: one transaction a batch of messages, settled with the broker after the commit."""
+"""Events of workers into the ledger: one transaction a batch of messages, settled with the broker after the commit.
+
+Several control planes share the work: what one of them gets too early, because another has what comes before, goes back
+to the broker for a moment. Workers hear how far they were taken, and say again what was lost on the way.
+"""
 
 import asyncio
+import json
 import logging
+import time
 from collections.abc import Sequence
 
 from resit.control.signals import Signals
 from resit.domain.errors import Unavailable
+from resit.domain.voice import patience
 from resit.ports import BrokerAway, ControlBroker, Delivery
-from resit.services.ingest import Ingest
+from resit.services.ingest import Confirmed, Ingest, Taken, Told
 
 log = logging.getLogger(__name__)
 AT_ONCE = 256
@@ -37,7 +44,7 @@ class Intake:
 
     async def _take(self, found: Sequence[Delivery]) -> None:
         try:
-            changed, dropped = await asyncio.to_thread(self._ingest.take, [delivery.data for delivery in found])
+            taken = await asyncio.to_thread(self._ingest.take, _told(found))
         except Unavailable:
             await asyncio.gather(*(delivery.give_back(1.0) for delivery in found))
             raise
@@ -51,9 +58,32 @@ class Intake:
                 await found[0].give_back(1.0)
                 return
             log.error("a report is dropped after %s tries: %r", HOPELESS, found[0].data[:500])
-            changed, dropped = [], []
-        for reason in dropped:
+            taken = Taken()
+        for reason in taken.dropped:
             log.warning("a report was dropped: %s", reason)
-        await asyncio.gather(*(delivery.done() for delivery in found))
-        self._signals.changed(changed)
-        self._signals.outbox()
+        await asyncio.gather(*(_settle(delivery, place in taken.early) for place, delivery in enumerate(found)))
+        for word in taken.confirmed:
+            await self._tell(word)
+        if taken.changed:
+            self._signals.changed(taken.changed)
+            self._signals.outbox()
+
+    async def _tell(self, word: Confirmed) -> None:
+        """A hint: a worker that does not hear it asks."""
+        said = {"run": word.run, "from": word.name, "taken": word.taken, "missing": word.missing}
+        try:
+            await self._broker.tell(word.pool, word.address, json.dumps(said).encode())
+        except (BrokerAway, ValueError) as error:
+            log.debug("a worker was not told: %s", error)
+
+
+def _told(found: Sequence[Delivery]) -> list[Told]:
+    now = time.time()
+    return [Told(delivery.data, delivery.pool, max(0.0, now - delivery.stored_at)) for delivery in found]
+
+
+async def _settle(delivery: Delivery, early: bool) -> None:
+    if early:
+        await delivery.give_back(patience(delivery.deliveries))
+    else:
+        await delivery.done()

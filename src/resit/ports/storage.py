@@ -19,6 +19,7 @@ from resit.domain.resource import Resource
 from resit.domain.run import Run
 from resit.domain.snooze import Snooze
 from resit.domain.test_plan import TestPlan
+from resit.domain.voice import Voice
 from resit.domain.webhook import Notice, Webhook
 
 T = TypeVar("T")
@@ -356,6 +357,16 @@ class Outbox(Protocol):
     def sent(self, ids: Collection[int]) -> None: ...
 
 
+class VoiceStore(Protocol):
+    """How far the numbered reports of workers were taken. The run's row is held by who changes them."""
+
+    def get(self, run_id: int, names: Collection[str]) -> Mapping[str, Voice]:
+        """The voices of a run that were heard before, by name."""
+        ...
+
+    def save(self, voices: Collection[Voice], now: float) -> None: ...
+
+
 class WorkerStore(Protocol):
     """Who takes part."""
 
@@ -384,6 +395,8 @@ class Transaction(Protocol):
     def results(self) -> ResultStore: ...
     @property
     def outbox(self) -> Outbox: ...
+    @property
+    def voices(self) -> VoiceStore: ...
     @property
     def workers(self) -> WorkerStore: ...
     @property

@@ -1,6 +1,7 @@
 """The runs that one transaction works on: each loaded once, changed in memory, saved once."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from resit.domain import ledger
@@ -44,6 +45,14 @@ class Desk:
             self._runs[id] = found
             self._told[id] = found.status
         return self._runs[id]
+
+    def load(self, ids: Iterable[int]) -> list[int]:
+        """Take several runs onto the desk, in an order that is the same everywhere; the numbers of those that are."""
+        found: list[int] = []
+        for id in sorted(ids):
+            with suppress(NotFound):
+                found.append(self.run(id).id)
+        return found
 
     def add(self, run: Run, go_ahead: bool = False) -> Run:
         """A new run that waits to be admitted, or goes ahead at once."""

@@ -1,52 +1,67 @@
-"""What workers report, taken into the ledger: idempotent, in any order, and only from who holds the fence.
+"""What workers report, taken into the ledger: each report once, in its worker's order, many in one transaction.
 
-A report is JSON: ``run``, ``claim`` (the attempt's random name), ``what`` and the members of that kind. Malformed
-reports are dropped and counted, never retried for ever: a report that can't be understood today can't be tomorrow.
+A report is JSON: ``run``, ``claim`` (the attempt's random name), ``what`` and the members of that kind
+(services/reports.py); and ``from`` and ``n``, its voice and number (domain/voice.py), and ``to``, where the worker
+hears how far it was taken. Reports of the first release have none of the three and are taken as they come.
+Malformed reports are dropped and counted, never retried for ever: what can't be understood today can't be tomorrow.
 """
 
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
-from resit.domain import ledger, wire
-from resit.domain.attempt import Attempt, AttemptState
+from resit.domain import wire
 from resit.domain.errors import Conflict, NotFound
-from resit.domain.events import DidNotRun, TestEvent, TestResult, TestStarted
-from resit.domain.events import NotFound as NotCollected
-from resit.domain.ledger import Row
-from resit.domain.run import PlanFacts, Problem, Run
-from resit.domain.status import RunStatus
-from resit.ports import ArtifactRow, Clock, Store, StoredResult
-from resit.services import planning
+from resit.domain.voice import Turn, Voice, taken, turn
+from resit.ports import Clock, Store
 from resit.services.desk import Desk
-
-MAX_MESSAGE = 16_000
-"""Characters kept of a problem's message."""
-MAX_COMMIT = 64
-_STORED_AS = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-MAX_NAME = 200
-"""Characters of a claim or a worker's name."""
-
-
-Change = Callable[[Desk], object]
-"""What a report does, once it is understood."""
+from resit.services.reports import MAX_NAME, Change, understand
 
 
 @dataclass(frozen=True, slots=True)
-class _Voice:
-    """Who speaks for a batch."""
+class Told:
+    """A report as it came: from a worker of ``pool`` (empty: unknown), held by the broker for ``age`` seconds."""
 
-    claim: str
-    batch: int
-    worker: str
-    shard: int
+    data: bytes
+    pool: str = ""
+    age: float = 0.0
 
-    @classmethod
-    def of(cls, claim: str, report: Mapping[str, Any]) -> "_Voice":
-        worker = wire.text(report.get("worker", ""))[:MAX_NAME]
-        return cls(claim, wire.whole(report["batch"]), worker, wire.whole(report.get("shard", 0)))
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """How far a voice was taken; ``missing``: what comes next has not come, though something later has."""
+
+    pool: str
+    address: str
+    run: int
+    name: str
+    taken: int
+    missing: bool = False
+
+
+@dataclass(slots=True)
+class Taken:
+    """What became of some reports: the runs that changed, why some were dropped, which wait for others before them
+    (their places), and what the workers are to hear."""
+
+    changed: Sequence[int] = ()
+    dropped: list[str] = field(default_factory=list[str])
+    early: set[int] = field(default_factory=set[int])
+    confirmed: Sequence[Confirmed] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """A report with what stands on its envelope, at its place in what was told. ``name`` empty: it has no number."""
+
+    place: int
+    told: Told
+    run: int
+    name: str
+    number: int
+    address: str
+    change: Change | wire.MalformedEvent
 
 
 class Ingest:
@@ -55,230 +70,130 @@ class Ingest:
     def __init__(self, store: Store, clock: Clock, max_log: int) -> None:
         self._store, self._clock, self._max_log = store, clock, max_log
 
-    def take(self, reports: Sequence[bytes]) -> tuple[list[int], list[str]]:
-        """Apply reports in their order. Returns the runs that changed, and why reports were dropped."""
+    def take(self, reports: Sequence[Told]) -> Taken:
+        """Apply reports, those of each voice in the order of their numbers."""
+        done = Taken()
+        found: list[_Report] = []
+        for place, told in enumerate(reports):
+            try:
+                found.append(self._open(place, told))
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                done.dropped.append(f"MalformedEvent: no envelope: {error!r}")
         with self._store.write() as tx:
             desk = Desk(tx, self._clock.now())
-            dropped: list[str] = []
-            for data in reports:
+            hall = _Hall(desk, found)
+            for report in _in_turn(found):
                 try:
-                    change = self._understand(_read(data))
-                    change(desk)
+                    hall.hear(report)
                 except (wire.MalformedEvent, NotFound, Conflict) as error:
-                    dropped.append(f"{type(error).__name__}: {error}")
-            return desk.file(), dropped
+                    done.dropped.append(f"{type(error).__name__}: {error}")
+            done.early, done.confirmed = hall.early, hall.close()
+            done.changed = desk.file()
+        return done
 
-    def _understand(self, report: object) -> Change:
-        """What a report asks for; nothing is changed before all of it is understood.
-
-        Raises :class:`wire.MalformedEvent`; the change itself raises :class:`NotFound` or :class:`Conflict` before it
-        has changed anything.
-        """
+    def _open(self, place: int, told: Told) -> _Report:
+        """Read the envelope; what is malformed inside of it still has its number, lest others wait for it."""
+        data = _read(told.data)
         try:
-            return self._change(cast("Mapping[str, Any]", report))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise wire.MalformedEvent(f"malformed report: {error!r}") from error
-
-    def _change(self, report: Mapping[str, Any]) -> Change:
-        run, claim = wire.whole(report["run"], wire.LARGE), wire.text(report["claim"])[:MAX_NAME]
-        match report["what"]:
-            case "log":
-                shard, text = wire.whole(report["shard"]), wire.text(report["text"])
-                return lambda desk: desk.tx.results.add_log(desk.run(run).id, shard, text, self._max_log, desk.now)
-            case "plan.started":
-                return lambda desk: planning.begin(desk, desk.run(run), claim)
-            case "plan.tests":
-                number, tests = wire.whole(report["number"]), [wire.test_from_wire(test) for test in report["tests"]]
-                return lambda desk: planning.piece(desk, desk.run(run), claim, number, tests)
-            case "plan.ended":
-                found = planning.Listed(
-                    wire.whole(report["parts"]),
-                    _facts(report["facts"]),
-                    wire.text(report.get("commit", "")),
-                    wire.text(report.get("branch", "")),
-                )
-                return lambda desk: planning.listed(desk, desk.run(run), claim, found)
-            case "plan.failed":
-                problem = _problem(report)
-                return lambda desk: _plan_failed(desk, desk.run(run), claim, problem)
-            case "shard.started":
-                commit = str(report.get("commit", ""))[:MAX_COMMIT]
-                branch = wire.text(report.get("branch", ""))
-                return lambda desk: _shard_started(desk, desk.run(run), commit, branch)
-            case "shard.failed":
-                problem = _problem(report)
-                return lambda desk: _shard_failed(desk, desk.run(run), problem)
-            case _:
-                return self._batch_change(run, _Voice.of(claim, report), report)
-
-    def _batch_change(self, run: int, voice: _Voice, report: Mapping[str, Any]) -> Change:
-        match report["what"]:
-            case "batch.started":
-                return lambda desk: _attempt(desk, desk.run(run), voice)
-            case "batch.returned":
-                return lambda desk: _returned(desk, _attempt(desk, desk.run(run), voice))
-            case "batch.events":
-                events = [wire.from_wire(event) for event in report["events"]]
-                return lambda desk: _events(desk, desk.run(run), _attempt(desk, desk.run(run), voice), events)
-            case "batch.ended":
-                problems = [Problem(code="outside_tests", message=_cut(p)) for p in report.get("problems", ())]
-                reason = wire.text(report.get("reason", ""))
-                return lambda desk: _ended(desk, desk.run(run), _attempt(desk, desk.run(run), voice), problems, reason)
-            case other:
-                raise wire.MalformedEvent(f"unknown report {other!r}")
-
-
-def _read(data: bytes) -> object:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise wire.MalformedEvent(f"no JSON: {error}") from error
-
-
-def _facts(data: Mapping[str, Any]) -> PlanFacts:
-    return PlanFacts(
-        framework=wire.text(data["framework"]),
-        lanes=max(1, wire.whole(data["lanes"])),
-        shares_process=bool(data["shares_process"]),
-        dispatch_cost=max(0.0, wire.real(data["dispatch_cost"])),
-        approximate=bool(data["approximate"]),
-    )
-
-
-def _cut(text: object) -> str:
-    return wire.text(text)[:MAX_MESSAGE]
-
-
-def _problem(report: Mapping[str, Any]) -> Problem:
-    return Problem(code=wire.text(report["code"])[:100], message=_cut(report["message"]))
-
-
-def _plan_failed(desk: Desk, run: Run, claim: str, problem: Problem) -> None:
-    if run.status is RunStatus.PLANNING and run.plan_claim == claim:
-        desk.fail(run, problem)
-
-
-def _shard_started(desk: Desk, run: Run, commit: str, branch: str) -> None:
-    """A re-run has no listing of its own: its first shard says which commit is executed, and the others follow it."""
-    if run.status is RunStatus.RUNNING and commit and not run.commit:
-        desk.put(replace(planning.on_branch(run, branch), commit=commit))
-
-
-def _shard_failed(desk: Desk, run: Run, problem: Problem) -> None:
-    if run.status is RunStatus.RUNNING:
-        desk.fail(run, problem)
-
-
-def _attempt(desk: Desk, run: Run, voice: _Voice) -> Attempt:
-    """The attempt that speaks; one that is heard for the first time takes the fence of its batch over."""
-    known = desk.tx.batches.attempt(voice.claim)
-    if known is not None:
-        if (known.run_id, known.batch) != (run.id, voice.batch):
-            raise Conflict(
-                f"attempt {voice.claim} is of run {known.run_id}, batch {known.batch}: it speaks for no other"
-            )
-        return _revived(desk, known)
-    state = desk.tx.batches.get(run.id, voice.batch)
-    if state is None:
-        raise NotFound(f"run {run.id} has no batch {voice.batch}")
-    before = state.fence.number if state.fence else 0
-    attempt = Attempt(
-        claim=voice.claim,
-        run_id=run.id,
-        batch=voice.batch,
-        number=before + 1,
-        worker=voice.worker,
-        shard=voice.shard,
-        started_at=desk.now,
-        seen_at=desk.now,
-    )
-    if state.fence is not None and state.fence.state is AttemptState.RUNNING:
-        desk.tx.batches.save_attempt(replace(state.fence, state=AttemptState.LOST))
-    desk.tx.batches.add_attempt(attempt)
-    if before:
-        rows = desk.tx.ledger.open_of_batch(run.id, voice.batch)
-        desk.move(run, rows, [ledger.restart(row) for row in rows])
-    return attempt
-
-
-def _revived(desk: Desk, attempt: Attempt) -> Attempt:
-    """An attempt that was given up and speaks again, before anybody took over, goes on."""
-    if attempt.state is AttemptState.LOST and _holds(desk, attempt):
-        attempt = replace(attempt, state=AttemptState.RUNNING, seen_at=desk.now)
-        desk.tx.batches.save_attempt(attempt)
-    return attempt
-
-
-def _holds(desk: Desk, attempt: Attempt) -> bool:
-    state = desk.tx.batches.get(attempt.run_id, attempt.batch)
-    return state is not None and state.fence is not None and state.fence.claim == attempt.claim
-
-
-def _events(desk: Desk, run: Run, attempt: Attempt, events: Iterable[TestEvent]) -> None:
-    events = list(events)
-    holds = _holds(desk, attempt)
-    found = desk.tx.ledger.of_tests(run.id, {event.test for event in events})
-    # Setup projects run beside what was asked for; only planned tests of this batch are accounted for.
-    before = {row.test: row for row in found if row.batch == attempt.batch}
-    after = dict(before)
-    results: list[StoredResult] = []
-    artifacts: list[ArtifactRow] = []
-    for event in events:
-        row = after.get(event.test)
-        if row is None:
-            continue
-        counts = holds and not row.final
-        if counts:
-            after[event.test] = _follow(row, event)
-        if isinstance(event, TestResult):
-            results.append(StoredResult(row.ordinal, attempt.number, counts, event))
-            artifacts.extend(_artifacts(run, row, attempt, event))
-    desk.tx.results.add(run.id, results)
-    desk.tx.results.add_artifacts(artifacts)
-    desk.move(desk.run(run.id), before.values(), after.values())
-
-
-def _follow(row: Row, event: TestEvent) -> Row:
-    match event:
-        case TestStarted():
-            return ledger.started(row)
-        case TestResult():
-            return ledger.result(row, event)
-        case NotCollected():
-            return ledger.not_found(row, event.reason)
-        case DidNotRun():
-            return ledger.did_not_run(row, event.reason)
-
-
-def _artifacts(run: Run, row: Row, attempt: Attempt, event: TestResult) -> list[ArtifactRow]:
-    return [
-        ArtifactRow(
-            id=attachment.id,
-            run_id=run.id,
-            ordinal=row.ordinal,
-            attempt=attempt.number,
-            retry=event.retry,
-            name=attachment.name,
-            content_type=attachment.content_type,
-            size=attachment.size,
+            change = understand(data, self._max_log)
+        except wire.MalformedEvent as error:
+            change = error
+        name = wire.text(data.get("from", ""))[:MAX_NAME]
+        return _Report(
+            place=place,
+            told=told,
+            run=wire.whole(data["run"], wire.LARGE),
+            name=name,
+            number=wire.whole(data["n"]) if name else 0,
+            address=wire.text(data.get("to", ""))[:MAX_NAME],
+            change=change,
         )
-        for attachment in event.attachments
-        if _STORED_AS.fullmatch(attachment.id)
-    ]
 
 
-def _returned(desk: Desk, attempt: Attempt) -> None:
-    """A worker that goes gives its batch back; the next attempt starts what is open of it anew."""
-    desk.tx.batches.save_attempt(replace(attempt, state=AttemptState.RETURNED, seen_at=desk.now))
+class _Hall:
+    """The voices that one transaction hears."""
+
+    def __init__(self, desk: Desk, reports: Collection[_Report]) -> None:
+        self._desk = desk
+        self.early: set[int] = set()
+        self._voices: dict[tuple[int, str], Voice] = {}
+        self._heard: dict[tuple[int, str], _Report] = {}
+        self._gone: dict[tuple[int, str], Confirmed] = {}
+        names: dict[int, set[str]] = {}
+        for report in reports:
+            names.setdefault(report.run, set()).add(report.name)
+        # In one order everywhere, so that two control planes never wait for each other's runs.
+        for run in desk.load(names):
+            for name, voice in desk.tx.voices.get(run, names[run] - {""}).items():
+                self._voices[run, name] = voice
+
+    def hear(self, report: _Report) -> None:
+        """Let a report speak when it has its turn."""
+        try:
+            run = self._desk.run(report.run)
+            if report.told.pool and run.pool != report.told.pool:
+                raise Conflict(f"a worker of pool {report.told.pool!r} spoke of run {run.id}, which is of another pool")
+        except (NotFound, Conflict):
+            # Nobody will ever want it: the worker need not keep it.
+            self._gone[report.run, report.name] = _confirmed(report, report.number)
+            raise
+        voice = self._turn(report)
+        if voice is None:
+            return
+        if isinstance(report.change, wire.MalformedEvent):
+            raise report.change
+        report.change(self._desk, voice)
+
+    def _turn(self, report: _Report) -> Voice | None:
+        """The voice with this report taken, or None when it has been heard, or has to wait."""
+        key = report.run, report.name
+        voice = self._voices.get(key) or Voice(run_id=report.run, name=report.name)
+        if not report.name:
+            return voice
+        self._heard[key] = report
+        self._voices[key] = voice
+        match turn(voice, report.number, report.told.age):
+            case Turn.KNOWN:
+                return None
+            case Turn.EARLY:
+                self.early.add(report.place)
+                return None
+            case Turn.TAKE:
+                self._voices[key] = taken(voice, report.number)
+                return self._voices[key]
+
+    def close(self) -> list[Confirmed]:
+        """Remember how far the voices were taken; what their workers are to hear."""
+        self._desk.tx.voices.save([self._voices[key] for key in self._heard], self._desk.now)
+        waiting = {(report.run, report.name) for report in self._heard.values() if report.place in self.early}
+        heard = [
+            _confirmed(report, self._voices[key].taken, missing=key in waiting) for key, report in self._heard.items()
+        ]
+        return [word for word in [*heard, *self._gone.values()] if word.address and word.name]
 
 
-def _ended(desk: Desk, run: Run, attempt: Attempt, problems: Sequence[Problem], reason: str) -> None:
-    desk.tx.batches.save_attempt(replace(attempt, state=AttemptState.ENDED, seen_at=desk.now))
-    if not _holds(desk, attempt) or not desk.run(run.id).status.open:
-        return
-    before = desk.tx.ledger.open_of_batch(run.id, attempt.batch)
-    words = reason or "its process ended without a result for it"
-    run = desk.move(desk.run(run.id), before, [ledger.batch_ended(row, words) for row in before])
-    run = desk.problem(run, *problems)
-    desk.tx.batches.end(run.id, attempt.batch)
-    desk.close_if_done(run)
+def _confirmed(report: _Report, number: int, *, missing: bool = False) -> Confirmed:
+    return Confirmed(report.told.pool, report.address, report.run, report.name, number, missing)
+
+
+def _in_turn(reports: Iterable[_Report]) -> list[_Report]:
+    """Each voice's reports by their numbers, where its first one stood; the others as they came."""
+    first: dict[tuple[int, str], int] = {}
+
+    def place(report: _Report) -> tuple[int, int, int]:
+        if not report.name:
+            return report.place, 0, report.place
+        return first.setdefault((report.run, report.name), report.place), report.number, report.place
+
+    return sorted(reports, key=place)
+
+
+def _read(data: bytes) -> Mapping[str, Any]:
+    """The JSON object of a report. Raises :class:`ValueError` for anything else."""
+    try:
+        found = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if not isinstance(found, dict):
+        raise ValueError("not an object")
+    return cast("dict[str, Any]", found)

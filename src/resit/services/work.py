@@ -8,7 +8,7 @@ from resit.domain.attempt import used_up
 from resit.domain.errors import NotFound, Unauthenticated
 from resit.domain.project import Environment, Project
 from resit.domain.run import Run
-from resit.ports import ArtifactRow, Clock, Signer, Store
+from resit.ports import ArtifactRow, Clock, Signer, Store, Transaction
 from resit.services.catalog import whole_source
 
 UPLOAD_SECONDS = 24 * 3600.0
@@ -82,8 +82,12 @@ class Work:
                 raise NotFound(f"run {run_id} has no artifact {artifact}")
             tx.results.save_artifact(ArtifactRow(id=artifact, run_id=run_id, size=size, stored=True))
 
-    def alive(self, pool: str, report: Mapping[str, Any]) -> list[int]:
-        """A worker of ``pool`` says that it lives and what it holds; the answer: which of its runs are over for it."""
+    def alive(self, pool: str, report: Mapping[str, Any]) -> dict[str, Any]:
+        """A worker of ``pool`` says that it lives and what it holds.
+
+        The answer: ``stop``, which of its runs are over for it; ``taken``, how far the voices were taken of which it
+        has not heard.
+        """
         now = self._clock.now()
         runs: Sequence[int] = [int(run) for run in report.get("runs", ())]
         with self._store.write(lasting=False) as tx:
@@ -96,7 +100,24 @@ class Work:
             )
             tx.batches.seen([str(claim) for claim in report.get("claims", ())], now)
             found = {id: tx.runs.get(id) for id in runs}
-        return [id for id, run in found.items() if not _goes_on(run, pool)]
+            taken = _taken(tx, pool, report.get("unheard", {}))
+        return {"stop": [id for id, run in found.items() if not _goes_on(run, pool)], "taken": taken}
+
+
+def _taken(tx: Transaction, pool: str, unheard: Mapping[str, Any]) -> dict[str, int]:
+    """How far voices were taken; of a run that is gone, everything: nobody waits for it."""
+    names: dict[int, list[str]] = {}
+    for name, run in unheard.items():
+        names.setdefault(int(run), []).append(str(name))
+    found: dict[str, int] = {}
+    for id, some in names.items():
+        run = tx.runs.get(id)
+        if run is None or run.pool != pool:
+            found.update(dict.fromkeys(some, wire.SMALL))
+        else:
+            known = tx.voices.get(id, some)
+            found.update({name: known[name].taken if name in known else 0 for name in some})
+    return found
 
 
 def _goes_on(run: Run | None, pool: str) -> TypeGuard[Run]:

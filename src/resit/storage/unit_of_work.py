@@ -13,6 +13,7 @@ from resit.storage.execution import Batches, Messages, Results
 from resit.storage.ledger import Ledger
 from resit.storage.runs import Runs
 from resit.storage.shelf import OrganizationRow, Shelf, Snoozes, Users, Webhooks, resource, test_plan
+from resit.storage.voices import Voices
 
 
 class SqlTransaction:
@@ -28,6 +29,7 @@ class SqlTransaction:
         self.results = Results(connection)
         self.outbox = Messages(connection)
         self.workers = Workers(connection)
+        self.voices = Voices(connection)
         self.snoozes = Snoozes(connection)
         self.test_plans = Shelf(connection, tables.test_plans, test_plan)
         self.resources = Shelf(connection, tables.resources, resource)

@@ -29,7 +29,7 @@ from resit.ports.reads import LedgerFilter, RunFilter
 from resit.services.access import Access
 from resit.services.cases import Cases
 from resit.services.catalog import Catalog
-from resit.services.ingest import Ingest
+from resit.services.ingest import Ingest, Told
 from resit.services.people import Organizations, People
 from resit.services.planning import Planner
 from resit.services.recovery import Recovery
@@ -193,7 +193,7 @@ class World:
 
     def report(self, *reports: Mapping[str, Any]) -> list[str]:
         """Reports of workers; gives back why some were dropped."""
-        return self.ingest.take([json.dumps(report).encode() for report in reports])[1]
+        return self.ingest.take([Told(json.dumps(report).encode()) for report in reports]).dropped
 
     def plan(self, run: Run, tests: Sequence[PlannedTest], claim: str = "planner", **facts: Any) -> Run:
         """A worker lists the suite."""

@@ -34,6 +34,7 @@ class Agent:
     async def run(self) -> None:
         """Until :meth:`stop`."""
         await self._tools.broker.on_cancel(self._cancelled)
+        await self._tools.broker.on_told(self._tools.voices.address, self._tools.voices.told)
         helpers = [asyncio.create_task(self._renew()), asyncio.create_task(self._alive())]
         self._main = asyncio.create_task(self._take_jobs())
         try:
@@ -41,6 +42,7 @@ class Agent:
         finally:
             await asyncio.gather(*(work.stop(leaving=True) for work in list(self._works)), return_exceptions=True)
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._tools.voices.close()
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
@@ -130,18 +132,23 @@ class Agent:
                 "version": self._version,
                 "claims": sorted(self._held.claims),
                 "runs": sorted({work.run for work in self._works}),
+                "unheard": self._tools.voices.unheard(),
             }
             try:
                 answer = await self._tools.broker.ask("alive", json.dumps(about).encode(), ALIVE_SECONDS)
-                for run in json.loads(answer)["stop"]:
+                said = json.loads(answer)
+                for run in said["stop"]:
                     self._cancelled(run)
+                for name, taken in said.get("taken", {}).items():
+                    self._tools.voices.heard(name, int(taken))
             except BrokerAway:
                 # Leases are short: try again soon.
                 await asyncio.sleep(AGAIN_SECONDS)
                 continue
             except ValueError:
                 log.exception("an answer that can't be read")
-            await asyncio.sleep(ALIVE_SECONDS if self._works else IDLE_ALIVE_SECONDS)
+            busy = self._works or self._tools.voices.unheard()
+            await asyncio.sleep(ALIVE_SECONDS if busy else IDLE_ALIVE_SECONDS)
 
 
 async def _quietly(action: Any) -> None:

@@ -1,8 +1,14 @@
-"""What a worker reports of a run: in order, in batches, kept until the broker holds it."""
+"""What a worker reports of a run: numbered, in batches, kept until it is in the ledger.
+
+The broker holds reports on disk, and control planes may be away for hours while tests go on. Should the broker lose its
+store, what was not confirmed is said again: by the same numbers, so that nothing counts twice (domain/voice.py).
+"""
 
 import asyncio
 import json
 import logging
+import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,13 +22,74 @@ GATHER_SECONDS = 0.1
 MAX_BYTES = 256 * 1024
 """Of one message; the broker takes no more than 8 MiB."""
 RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0)
+MAX_KEPT = 64 * 1024 * 1024
+"""Bytes of one voice kept in memory until they are confirmed; beyond, the broker's copy must do."""
+AGAIN_SECONDS = 1.0
+"""The least time between two repetitions."""
+UNHEARD_SECONDS = 10.0
+"""What was sent so long ago and is not confirmed may be lost: it is said again, unless the control plane has it."""
+LAST_SECONDS = 2.0
+"""How long a worker that ends waits for its last words to be confirmed."""
+
+
+class Voices:
+    """The voices of a worker whose words are not all confirmed. ``address``: where control planes tell it."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._open: dict[str, Reporter] = {}
+
+    def add(self, reporter: "Reporter") -> None:
+        """A voice begins."""
+        self._open[reporter.name] = reporter
+
+    def unheard(self) -> dict[str, int]:
+        """The runs of voices with words that are not confirmed, by name."""
+        return {reporter.name: reporter.run for reporter in self._open.values() if reporter.waiting}
+
+    def told(self, data: bytes) -> None:
+        """A control plane says how far it has taken a voice. What can't be read is not for us."""
+        try:
+            word = json.loads(data)
+            name, taken, missing = str(word["from"]), int(word["taken"]), bool(word.get("missing"))
+        except (KeyError, TypeError, ValueError):
+            log.warning("a word of a control plane can't be read: %r", data[:200])
+            return
+        self.heard(name, taken, missing=missing)
+
+    def heard(self, name: str, taken: int, *, missing: bool = False) -> None:
+        """A voice was taken up to this number. ``missing``: the next one has not come, though later ones have."""
+        reporter = self._open.get(name)
+        if reporter is None:
+            return
+        reporter.confirmed(taken, missing=missing)
+        self.forget_silent()
+
+    def forget_silent(self) -> None:
+        """Let go of voices that have ended and are confirmed."""
+        for name, reporter in list(self._open.items()):
+            if reporter.ended and not reporter.waiting:
+                del self._open[name]
+
+    async def close(self) -> None:
+        """Wait a moment for the last confirmations; the broker holds what is left."""
+        end = time.monotonic() + LAST_SECONDS
+        while self.unheard() and time.monotonic() < end:
+            await asyncio.sleep(0.05)
 
 
 class Reporter:
     """One run's way to the ledger. Putting never waits; :meth:`flush` waits until the broker holds everything."""
 
-    def __init__(self, broker: WorkerBroker, run: int, name: str) -> None:
-        self._broker, self._run, self._name = broker, run, name
+    def __init__(self, broker: WorkerBroker, run: int, name: str, voices: Voices) -> None:
+        self._broker, self.run, self.name = broker, run, name
+        self._address = voices.address
+        self._kept: deque[tuple[int, bytes]] = deque()
+        self._kept_bytes = 0
+        self._sent_at = self._repeated_at = 0.0
+        self._repeating: asyncio.Task[None] | None = None
+        self.ended = False
+        """Nothing more will be said."""
         self._queue: list[dict[str, Any]] = []
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
@@ -30,10 +97,11 @@ class Reporter:
         self._now = asyncio.Event()
         self._number = 0
         self._task = asyncio.create_task(self._send_all(), name=f"report run {run}")
+        voices.add(self)
 
     def put(self, claim: str, what: str, **members: Any) -> None:
         """Report something."""
-        self._queue.append({"run": self._run, "claim": claim, "what": what, **members})
+        self._queue.append({"run": self.run, "claim": claim, "what": what, **members})
         self._empty.clear()
         self._wake.set()
 
@@ -68,8 +136,9 @@ class Reporter:
         await self._empty.wait()
 
     async def close(self) -> None:
-        """Flush and end."""
+        """Flush and end; what is not confirmed is kept."""
         await self.flush()
+        self.ended = True
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
@@ -92,19 +161,55 @@ class Reporter:
                 self._empty.set()
 
     async def _send(self, report: Mapping[str, Any]) -> None:
-        data = json.dumps(report, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
         self._number += 1
-        id = f"{self._name}.{self._number}"
+        numbered = {**report, "from": self.name, "n": self._number, "to": self._address}
+        data = json.dumps(numbered, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+        self._keep(data)
+        await self._publish(data, f"{self.name}.{self._number}")
+        self._sent_at = time.monotonic()
+
+    async def _publish(self, data: bytes, id: str) -> None:
         tries = 0
         while True:
             try:
-                await self._broker.publish(self._run, data, id)
+                await self._broker.publish(self.run, data, id)
             except BrokerAway as away:
-                log.info("run %s: reports wait for the broker: %s", self._run, away)
+                log.info("run %s: reports wait for the broker: %s", self.run, away)
                 await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
                 tries += 1
             else:
                 return
+
+    def _keep(self, data: bytes) -> None:
+        self._kept.append((self._number, data))
+        self._kept_bytes += len(data)
+        while self._kept_bytes > MAX_KEPT and len(self._kept) > 1:
+            self._kept_bytes -= len(self._kept.popleft()[1])
+
+    @property
+    def waiting(self) -> bool:
+        """True while something is not confirmed."""
+        return bool(self._kept)
+
+    def confirmed(self, taken: int, *, missing: bool) -> None:
+        """The ledger has everything up to ``taken``; what follows is said again when it seems to be lost."""
+        while self._kept and self._kept[0][0] <= taken:
+            self._kept_bytes -= len(self._kept.popleft()[1])
+        now = time.monotonic()
+        lost = missing or now - self._sent_at > UNHEARD_SECONDS
+        if self._kept and lost and now - self._repeated_at > AGAIN_SECONDS and not self._repeating:
+            self._repeated_at = now
+            self._repeating = asyncio.create_task(self._repeat(), name=f"repeat run {self.run}")
+
+    async def _repeat(self) -> None:
+        """Say again what is not confirmed, under new ids: the broker may take the old ones for known."""
+        log.info("run %s: %s reports are said again", self.run, len(self._kept))
+        try:
+            for number, data in list(self._kept):
+                if self._kept and number >= self._kept[0][0]:
+                    await self._publish(data, f"{self.name}.{number}.{time.monotonic_ns()}")
+        finally:
+            self._repeating = None
 
 
 def _pieces(items: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:

@@ -19,7 +19,7 @@ from resit.domain.plan import PlannedTest
 from resit.plugin import Batch, Event, Executor, ExecutorError, Session, Sink, Suite
 from resit.ports import BrokerAway, Delivery, Uploads, WorkerBroker
 from resit.worker.environment import test_environment
-from resit.worker.report import Reporter
+from resit.worker.report import Reporter, Voices
 from resit.worker.scrub import Scrubber
 from resit.worker.workspace import Source, Workspace, WorkspaceError, Workspaces
 
@@ -44,6 +44,7 @@ class Tools:
     workspaces: Workspaces
     executors: Mapping[str, Executor]
     uploads: Uploads
+    voices: Voices
     scratch: Path
     cache: Path
 
@@ -78,7 +79,7 @@ class RunWork:
     def __init__(self, tools: Tools, run: int, held: Held) -> None:
         self.tools, self.run, self.held = tools, run, held
         self.claim = uuid4().hex
-        self.reporter = Reporter(tools.broker, run, self.claim)
+        self.reporter = Reporter(tools.broker, run, self.claim, tools.voices)
         self.scrubber = Scrubber(())
         self.session: Session | None = None
         self.stopping = self.leaving = False

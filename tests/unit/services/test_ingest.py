@@ -14,6 +14,7 @@ from resit.domain.run import Run
 from resit.domain.status import Outcome, RunStatus, Verdict
 from resit.domain.verdict import verdict
 from resit.ports.reads import LedgerFilter
+from resit.services.ingest import Told
 from resit.services.recovery import Held
 from resit.storage.runs import Runs
 from resit.testing.factories import ADMIN, planned, result, started, uuid_of
@@ -249,11 +250,11 @@ def test_a_malformed_report_is_dropped_and_changes_nothing(world: World, data: b
     run = two_batches(world)
     before = world.dump(run)
     good = {**world.voice(run, 2, "good"), "what": "batch.events", "events": events(result("b::1"))}
-    changed, dropped = world.ingest.take([data])
-    assert (changed, len(dropped)) == ([], 1)
+    taken = world.ingest.take([Told(data)])
+    assert (taken.changed, len(taken.dropped)) == ([], 1)
     assert world.dump(run) == before
-    changed, dropped = world.ingest.take([data, json.dumps(good).encode(), data])
-    assert (changed, len(dropped)) == ([run.id], 2)
+    taken = world.ingest.take([Told(part) for part in (data, json.dumps(good).encode(), data)])
+    assert (taken.changed, len(taken.dropped)) == ([run.id], 2)
     assert world.outcomes(run)["b::1"] == "passed"
 
 

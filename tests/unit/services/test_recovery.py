@@ -108,7 +108,7 @@ def test_a_lost_attempt_that_speaks_again_before_anybody_took_over_goes_on(world
 
 def alive(world: World, run: Run, *claims: str) -> None:
     report = {"worker": "w1", "pool": "default", "slots": 1, "claims": list(claims), "runs": [run.id]}
-    assert world.work.alive("default", report) == []
+    assert world.work.alive("default", report)["stop"] == []
 
 
 def test_a_given_up_attempt_whose_worker_lives_goes_on_unless_another_took_over(world: World) -> None:
