@@ -114,9 +114,9 @@ def lost(row: Row, reason: str) -> Row:
     return _close(row, Outcome.LOST, reason)
 
 
-def cancelled(row: Row) -> Row:
-    """The run was cancelled before the test had come to its end."""
-    return _close(row, Outcome.CANCELLED, "")
+def cancelled(row: Row, reason: str = "") -> Row:
+    """The run was cancelled or stopped before the test had come to its end."""
+    return _close(row, Outcome.CANCELLED, reason)
 
 
 def restart(row: Row) -> Row:

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
+from resit.domain.admission import check_priority
 from resit.domain.errors import InvalidInput, NothingToRun, RunNotCarriedThrough, RunStillOpen
+from resit.domain.failfast import check_max_failures
 from resit.domain.run import Run
 from resit.domain.selection import Taken
 from resit.domain.status import RunStatus, SelectionKind, Verdict
@@ -26,8 +28,8 @@ class SourceMust(StrEnum):
 class Again:
     """Which tests of a run are to run again. ``tests``: ids, keys or UUIDs, for the kind *chosen*.
 
-    ``lenient``: names that the source does not have are left out, as long as one is left. ``notify`` None: as the
-    source.
+    ``lenient``: names that the source does not have are left out, as long as one is left. ``notify``, ``priority``
+    and ``max_failures`` None: as the source. ``start_at``: not before this time.
     """
 
     kind: SelectionKind
@@ -37,6 +39,9 @@ class Again:
     lenient: bool = False
     reason: str = ""
     notify: bool | None = None
+    priority: int | None = None
+    max_failures: int | None = None
+    start_at: float | None = None
 
     def check(self) -> None:
         """Raise :class:`NothingToRun` or :class:`InvalidInput` for a request that can't be meant."""
@@ -44,6 +49,10 @@ class Again:
             raise NothingToRun("no tests were named", field="tests")
         if self.kind is not SelectionKind.CHOSEN and self.tests:
             raise InvalidInput("tests are named only with the selection 'chosen'", field="tests")
+        if self.priority is not None:
+            check_priority(self.priority)
+        if self.max_failures is not None:
+            check_max_failures(self.max_failures)
 
     def check_source(self, run: Run) -> None:
         """Raise what speaks against re-running the failed tests of ``run``, if anything does.
@@ -83,5 +92,7 @@ def _nothing(taken: Taken) -> str:
             return "no test failed or was without its output (tests without a result did not fail)"
         case Taken.NOT_PASSED:
             return "no test failed, was skipped or errored"
+        case Taken.NOT_GREEN:
+            return "nothing failed or was cancelled"
         case _:
             assert_never(taken)

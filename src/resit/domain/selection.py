@@ -20,13 +20,14 @@ class Taken(StrEnum):
     ``RED``: all that kept the source from being green. ``SHOWN_FAILED``: those without the tests that did not run,
     which a client that knows no other state is shown as failed (Empirical, study 2.5). ``RAN_AND_FAILED``: only what
     ran and came to a bad end (CCExtractor, study 2.10). ``NOT_PASSED``: all that has an outcome and did not pass,
-    skipped and cancelled ones too (QA.tech, study 2.5).
+    skipped and cancelled ones too (QA.tech, study 2.5). ``NOT_GREEN``: RED, and what was cancelled before its end.
     """
 
     RED = "red"
     SHOWN_FAILED = "shown_failed"
     RAN_AND_FAILED = "ran_and_failed"
     NOT_PASSED = "not_passed"
+    NOT_GREEN = "not_green"
 
     @property
     def outcomes(self) -> frozenset[Outcome]:
@@ -38,17 +39,23 @@ class Taken(StrEnum):
                 return frozenset({Outcome.FAILED, Outcome.ERRORED})
             case Taken.NOT_PASSED:
                 return RED | {Outcome.SKIPPED, Outcome.CANCELLED}
+            case Taken.NOT_GREEN:
+                return RED | {Outcome.CANCELLED}
             case _:
                 assert_never(self)
 
     def takes(self, row: Row) -> bool:
         """True when the set holds the test."""
-        return row.outcome in self.outcomes or (self is Taken.RED and row.precluded)
+        return row.outcome in self.outcomes or (self in _PRECLUDED_TOO and row.precluded)
 
     def size(self, counts: Counts) -> int:
         """How many tests the set holds, by the counts of the source."""
         found = sum(getattr(counts, outcome.value) for outcome in self.outcomes)
-        return found + counts.precluded if self is Taken.RED else found
+        return found + counts.precluded if self in _PRECLUDED_TOO else found
+
+
+_PRECLUDED_TOO = (Taken.RED, Taken.NOT_GREEN)
+"""The sets that hold tests that did not run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,14 @@ from resit.domain.status import RunStatus, Verdict
 
 
 class WebhookEvent(StrEnum):
-    """What a webhook can be told of (names of Empirical, study 2.13)."""
+    """What a webhook can be told of (names of Empirical, study 2.13; ``schedule.failed`` is ours)."""
 
     QUEUED = "test_run.queued"
     STARTED = "test_run.started"
     ENDED = "test_run.ended"
     ERROR = "test_run.error"
     CANCELLED = "test_run.cancelled"
+    SCHEDULE_FAILED = "schedule.failed"
     TEST = "webhook.test"
 
 

@@ -8,11 +8,12 @@ from resit.ports.storage import (
     LogPart,
     Outgoing,
     Page,
+    ScheduleView,
     Store,
     StoredResult,
     Transaction,
 )
-from resit.ports.world import Artifacts, Clock, Ids, Notifier, PostFailed, Rates, Signer, Uploads
+from resit.ports.world import Artifacts, Clock, Cron, Duties, Ids, Notifier, Plane, PostFailed, Rates, Signer, Uploads
 
 __all__ = [
     "ArtifactRow",
@@ -21,7 +22,9 @@ __all__ = [
     "CaseRow",
     "Clock",
     "ControlBroker",
+    "Cron",
     "Delivery",
+    "Duties",
     "Gate",
     "Ids",
     "Job",
@@ -31,8 +34,10 @@ __all__ = [
     "Outgoing",
     "Page",
     "Pass",
+    "Plane",
     "PostFailed",
     "Rates",
+    "ScheduleView",
     "Signer",
     "Store",
     "StoredResult",

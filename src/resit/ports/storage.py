@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from resit.domain.access import Token, User
+from resit.domain.admission import Place
 from resit.domain.attempt import Attempt, BatchState
 from resit.domain.events import TestResult
 from resit.domain.ledger import Counts, Row
@@ -17,6 +18,7 @@ from resit.domain.plan import PlannedTest
 from resit.domain.project import Environment, Project
 from resit.domain.resource import Resource
 from resit.domain.run import Run
+from resit.domain.schedule import Schedule
 from resit.domain.snooze import Snooze
 from resit.domain.test_plan import TestPlan
 from resit.domain.voice import Voice
@@ -204,6 +206,47 @@ class OrganizationStore(Protocol):
     def save(self, value: Organization) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class ScheduleView:
+    """A schedule with the names that people know its project and environment by (empty: the default one), and how the
+    last run that it made stands."""
+
+    schedule: Schedule
+    project: str
+    environment: str
+    last_run: Run | None = None
+
+
+class ScheduleStore(Shelf[Schedule], Protocol):
+    """Schedules."""
+
+    def by_name(self, project_id: int, name: str) -> Schedule | None: ...
+    def of_environment(self, environment_id: int) -> Schedule | None:
+        """The schedule that follows from the environment's own cron expression."""
+        ...
+
+    def due(self, now: float, limit: int) -> Sequence[Schedule]:
+        """The schedules whose time has come, the longest due first."""
+        ...
+
+    def take(self, schedule: Schedule, next_at: float | None) -> bool:
+        """Move the next time of a schedule on from what it was; False when somebody else did so before."""
+        ...
+
+    def views(self, project_id: int | None, after: int, limit: int) -> Sequence[ScheduleView]:
+        """The schedules of a project (None: of all) with greater numbers than ``after``, oldest first."""
+        ...
+
+    def view(self, id: int) -> ScheduleView | None: ...
+    def troubled(self, overdue: float) -> Sequence[Schedule]:
+        """The active schedules that have a problem, or should have fired before ``overdue`` and did not."""
+        ...
+
+    def unscheduled(self) -> Sequence[Environment]:
+        """The environments with a cron expression of their own and no schedule that follows from it."""
+        ...
+
+
 class RunStore(Protocol):
     """Runs, and the answers already given to repeated requests."""
 
@@ -219,7 +262,26 @@ class RunStore(Protocol):
     def get(self, id: int) -> Run | None: ...
     def by_uuid(self, uuid: str) -> int | None: ...
     def save(self, run: Run) -> None: ...
-    def open(self) -> Sequence[Run]: ...
+    def open(self, at: float) -> Sequence[Run]:
+        """All open runs, but those that are delayed to a later time than ``at``."""
+        ...
+
+    def queue(self, project_id: int) -> Sequence[Place]:
+        """The project's open runs in short, oldest first."""
+        ...
+
+    def open_of_schedule(self, schedule_id: int) -> Sequence[Place]:
+        """The open runs that a schedule has made, oldest first."""
+        ...
+
+    def come_due(self, after: float, until: float) -> Sequence[int]:
+        """The projects with waiting runs that are delayed to a time after ``after`` and not after ``until``."""
+        ...
+
+    def priorities(self, ids: Collection[int]) -> Mapping[int, int]:
+        """The priorities of runs that there are, by their numbers."""
+        ...
+
     def remembered(self, key: str) -> tuple[str, int] | None:
         """The digest of the request and the run that a key was used for."""
         ...
@@ -405,6 +467,8 @@ class Transaction(Protocol):
     def test_plans(self) -> Shelf[TestPlan]: ...
     @property
     def resources(self) -> Shelf[Resource]: ...
+    @property
+    def schedules(self) -> ScheduleStore: ...
     @property
     def webhooks(self) -> WebhookStore: ...
     @property

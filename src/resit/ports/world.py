@@ -1,6 +1,8 @@
 """Time, ids, keys and files: what the core must not make up by itself."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -43,6 +45,27 @@ class Ids(Protocol):
         ...
 
 
+class Cron(Protocol):
+    """The times of cron expressions in a zone of the IANA database.
+
+    Where clocks are put forward, an hour is missing: what is due in it comes at its end, once. Where they are put back,
+    an hour comes twice: what is due in it comes in the first of the two. An expression whose minutes or hours begin with
+    ``*`` goes by the time that passes, so it comes in each of the two hours, and not at the end of the missing one.
+    """
+
+    def check(self, expression: str, zone: str) -> None:
+        """Raise ``InvalidInput`` for an unknown zone, or an expression that never comes."""
+        ...
+
+    def times(self, expression: str, zone: str, after: float, most: int, until: float | None = None) -> Sequence[float]:
+        """The first ``most`` times after ``after`` (not later than ``until``), in order."""
+        ...
+
+    def local(self, time: float, zone: str) -> datetime:
+        """A time as a clock in the zone shows it."""
+        ...
+
+
 class Signer(Protocol):
     """What the server's key does: seal secrets of environments, sign short-lived rights of workers."""
 
@@ -68,6 +91,41 @@ class Rates(Protocol):
 
     def hit(self, key: str, rate: Rate, now: float) -> Standing:
         """Count one request of ``key`` and tell where it stands."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plane:
+    """A control plane. ``broker`` says which broker it speaks to and ``key`` which secret key it has, so that two that
+    don't fit together are noticed; neither tells anything secret.
+    """
+
+    name: str
+    url: str = ""
+    version: str = ""
+    broker: str = ""
+    key: str = ""
+    started_at: float = 0.0
+    seen_at: float = 0.0
+
+
+class Duties(Protocol):
+    """What only one control plane at a time needs to do, by the database's clock. Raises ``Unavailable``."""
+
+    def hold(self, name: str, seconds: float) -> bool:
+        """Take the duty for so long, or keep it; False while it is another's."""
+        ...
+
+    def release(self, name: str) -> None:
+        """Give it up, so that another need not wait for its end."""
+        ...
+
+    def present(self) -> None:
+        """Say that this control plane is there."""
+        ...
+
+    def planes(self, within: float) -> Sequence[Plane]:
+        """The control planes that were there within so many seconds, this one too."""
         ...
 
 

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 
-from resit.domain import ledger
-from resit.domain.admission import admissible
+from resit.domain import failfast, ledger
+from resit.domain.admission import Queued, admissible
 from resit.domain.errors import NotFound
 from resit.domain.ids import case_key
 from resit.domain.ledger import Row
 from resit.domain.project import Project
 from resit.domain.run import Problem, Run
 from resit.domain.snooze import covering, names
-from resit.domain.status import RunStatus
+from resit.domain.status import Outcome, RunStatus
 from resit.domain.verdict import verdict
 from resit.domain.webhook import Notice, event_of, payload
 from resit.ports import Outgoing, Transaction
@@ -110,15 +110,32 @@ class Desk:
         return run
 
     def _snooze(self, run: Run) -> Run:
-        """Mark what snoozes cover, as they stood when the run's work began."""
+        """Mark what snoozes cover."""
+        rows = self._covered(run)
+        return self.move(run, rows, [ledger.snoozed(row) for row in rows])
+
+    def _covered(self, run: Run) -> list[Row]:
+        """The rows that snoozes cover, as those stood when the run's work began."""
         began = run.started_at or self.now
         held = covering(self.tx.snoozes.lasting(run.project_id, began), run.environment_id, began)
         if not held:
-            return run
+            return []
         covered = names(held)
         found = self.tx.ledger.blocking(run.id)
-        rows = [i.row for i in found if not covered.isdisjoint((i.test.id, i.case_uuid, case_key(i.test)))]
-        return self.move(run, rows, [ledger.snoozed(row) for row in rows])
+        return [i.row for i in found if not covered.isdisjoint((i.test.id, i.case_uuid, case_key(i.test)))]
+
+    def _stop_if_enough(self, run: Run) -> None:
+        """End a run that has failed as often as it may: what is open is cancelled, its workers are told to stop."""
+        if not failfast.enough(run):
+            return
+        snoozed = sum(row.outcome in (Outcome.FAILED, Outcome.ERRORED) for row in self._covered(run))
+        if not failfast.enough(run, snoozed):
+            return
+        words = failfast.in_words(run, snoozed)
+        before = self.tx.ledger.open_rows(run.id)
+        run = self.move(run, before, [ledger.cancelled(row, words) for row in before])
+        run = self.close(replace(run, cancel_reason=words))
+        self.tx.outbox.add(Outgoing(kind="cancel", run_id=run.id, pool=run.pool))
 
     def cancel(self, run: Run, by: str, reason: str = "", superseded_by: int | None = None) -> Run:
         """Stop an open run: what is open is cancelled at once, workers are told."""
@@ -131,11 +148,11 @@ class Desk:
 
     def admit(self, project: Project) -> bool:
         """Let the project's waiting runs go ahead, as far as its limit and their groups allow. True when one did."""
-        found = [self.run(run.id) for run in self.tx.runs.open_of_project(project.id)]
-        # What this transaction has ended still stands as open in the database.
-        ready = admissible([run for run in found if run.status.open], project.max_runs)
+        # What this transaction has changed does not stand in the database yet.
+        now: list[Queued] = [self._runs.get(place.id, place) for place in self.tx.runs.queue(project.id)]
+        ready = admissible([run for run in now if run.status.open], project.max_runs, self.now)
         for run in ready:
-            self.go_ahead(run)
+            self.go_ahead(self.run(run.id))
         return bool(ready)
 
     def go_ahead(self, run: Run) -> Run:
@@ -167,7 +184,9 @@ class Desk:
         return run
 
     def file(self) -> list[int]:
-        """Save what changed; returns the numbers of the runs."""
+        """Save what changed; returns the numbers of the runs. Runs that have failed often enough are stopped first."""
+        for id in sorted(self._changed):
+            self._stop_if_enough(self._runs[id])
         if self._freed:
             # What was closed is no longer open for the question that comes.
             for id in self._changed:

@@ -8,7 +8,7 @@ from resit.domain.attempt import LEASE_SECONDS, MAX_LOSSES, AttemptState, BatchS
 from resit.domain.run import Problem, Run
 from resit.domain.status import RunStatus
 from resit.ports import Clock, Job, Outgoing, Store
-from resit.services.desk import Desk
+from resit.services.desk import QUEUE_SECONDS, Desk
 from resit.services.sources import planned_source
 
 QUIET = 5.0
@@ -42,11 +42,15 @@ class Recovery:
         self._store, self._clock = store, clock
         self._since = clock.now()
 
+    def blind(self) -> None:
+        """Nobody could be heard for a while: silence until now proves nothing."""
+        self._since = self._clock.now()
+
     def look(self) -> Sight:
         """One look at what is open; runs past their deadline are ended."""
         now = self._clock.now()
         with self._store.read() as tx:
-            runs = tx.runs.open()
+            runs = tx.runs.open(now)
             silent = set(tx.batches.silent(now - LEASE_SECONDS)) if runs else set[int]()
             # What the outbox still holds is not lost: to send it once more would make a backlog longer.
             unsent = tx.outbox.runs() if runs else frozenset[int]()
@@ -165,7 +169,7 @@ def _one_waiting(runs: Sequence[Run]) -> list[Run]:
 
 def _too_late(run: Run) -> Problem:
     if run.started_at is None:
-        words = f"no worker took the run within {(run.deadline - run.created_at) / 3600:.0f} hours: is one running?"
+        words = f"no worker took the run within {QUEUE_SECONDS / 3600:.0f} hours: is one running?"
         return Problem(code="no_worker", message=words)
     words = f"the run did not end within its time limit of {run.deadline - run.started_at:.0f} s"
     return Problem(code="time_limit", message=words)

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from resit.domain.admission import Concurrency
+from resit.domain.admission import Concurrency, OnConflict, check_priority
 from resit.domain.errors import InvalidInput
+from resit.domain.failfast import check_max_failures
 from resit.domain.ids import digest
 from resit.domain.project import check_text, check_variables
 from resit.domain.run import Build, Via
@@ -14,6 +15,8 @@ MAX_TESTS = 50_000
 MAX_TAGS = 100
 MAX_METADATA = 100
 MAX_ID = 4_000
+_LATER = ("priority", "max_failures", "start_at", "schedule_id")
+"""Members that came later: a request without them has the digest that it always had."""
 MAX_NUMBER = 2**53
 """Greater than any run's number, and still within every database's."""
 
@@ -25,6 +28,8 @@ class Request:
     ``tests`` are ids, keys or UUIDs of tests; ``lenient``: those that the suite does not have are left out.
     ``prefer_branch``: a branch of the test repository that is taken if it exists, in place of ``branch``.
     ``test_plan``: the number of a saved selection, in place of ``tests`` and ``tags``.
+    ``priority`` and ``max_failures`` None: the project's. ``start_at``: not before this time, in seconds since the
+    epoch. ``schedule_id``: the schedule that asks.
     """
 
     environment: str = ""
@@ -46,10 +51,18 @@ class Request:
     via: Via = Via.API
     notify: bool | None = None
     reason: str = ""
+    priority: int | None = None
+    max_failures: int | None = None
+    start_at: float | None = None
+    schedule_id: int | None = None
 
     def digest(self, project: str) -> str:
         """Equal requests have equal digests; an idempotency key is bound to one."""
-        return digest([project, asdict(self)])
+        said = asdict(self)
+        for name in _LATER:
+            if said[name] is None:
+                del said[name]
+        return digest([project, said])
 
     def check(self) -> None:
         """Raise :class:`InvalidInput` for what can't be meant."""
@@ -65,6 +78,15 @@ class Request:
             check_text(getattr(self.build, name), f"build.{name}")
         for name in ("branch", "prefer_branch", "commit", "reason", "actor"):
             check_text(getattr(self, name), name)
+        if self.priority is not None:
+            check_priority(self.priority)
+        if self.max_failures is not None:
+            check_max_failures(self.max_failures)
+        if self.start_at is not None and self.concurrency.on_conflict is OnConflict.CANCEL:
+            raise InvalidInput(
+                "a delayed run waits for the runs of its group: it would cancel them long before it starts",
+                field="concurrency",
+            )
         if self.branch.startswith("-") or self.commit.startswith("-"):
             raise InvalidInput("a branch or commit does not begin with '-'", field="branch")
         check_text(self.concurrency.group, "concurrency")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from resit.domain.access import Principal, Scope
-from resit.domain.admission import Concurrency, OnConflict, superseded
+from resit.domain.admission import Concurrency, OnConflict, check_start, due, superseded
 from resit.domain.errors import InvalidInput, NotFound, QuotaExceeded, RequestReused
 from resit.domain.ids import case_key, case_uuid, digest, row_uuid
 from resit.domain.organization import month_start
@@ -55,25 +55,35 @@ class Runs:
 
         Raises :class:`InvalidInput`, :class:`NotFound`, :class:`QuotaExceeded`, :class:`RequestReused`.
         """
+        with self._store.write() as tx:
+            return self.trigger_in(tx, principal, project, request, key)
+
+    def trigger_in(
+        self, tx: Transaction, principal: Principal, project: str, request: Request, key: str = ""
+    ) -> tuple[Run, bool]:
+        """:meth:`trigger` in a transaction that is under way; what it raises must end that."""
         principal.need(Scope.RUNS_WRITE)
         request.check()
-        with self._store.write() as tx:
-            found = find_project(tx, principal, project)
-            said = request.digest(project) if key else ""
-            remembered = self._remembered(tx, found, key, said)
-            if remembered:
-                return remembered, False
-            plan = _test_plan(tx, found, request)
-            environment = _environment(tx, found, request.environment or _target(tx, plan))
-            selection = _selection(tx, found, request, plan)
-            self._need_quota(tx)
-            run = self._requested(principal, found, environment, request)
-            run = replace(run, selection=selection)
-            if request.refuse_empty:
-                need_tests(tx, run)
-            run = self._put(tx, found, run, request.concurrency)
-            self._remember(tx, found, key, said, run)
+        found = find_project(tx, principal, project)
+        said = request.digest(project) if key else ""
+        remembered = self._remembered(tx, found, key, said)
+        if remembered:
+            return remembered, False
+        run = self.drafted(tx, principal, found, request)
+        self._need_quota(tx)
+        if request.refuse_empty:
+            need_tests(tx, run)
+        run = self._put(tx, found, run, request.concurrency)
+        self._remember(tx, found, key, said, run)
         return run, True
+
+    def drafted(self, tx: Transaction, principal: Principal, project: Project, request: Request) -> Run:
+        """The run that a request would make, with nothing done for it. Raises what speaks against it."""
+        check_start(request.start_at, self._clock.now())
+        plan = _test_plan(tx, project, request)
+        environment = _environment(tx, project, request.environment or _target(tx, plan))
+        selection = _selection(tx, project, request, plan)
+        return replace(self._requested(principal, project, environment, request), selection=selection)
 
     def rerun(
         self,
@@ -101,7 +111,7 @@ class Runs:
             environment = tx.projects.environment(origin.environment_id)
             if project is None or environment is None:
                 raise NotFound("the project or environment of the source run is gone")
-            said = digest([origin.id, again.kind.value, list(again.tests), again.reason, again.taken.value])
+            said = _said(origin, again)
             remembered = self._remembered(tx, project, key, said)
             if remembered:
                 return remembered, False
@@ -122,7 +132,11 @@ class Runs:
                 reason=again.reason or run.reason,
                 facts=origin.facts,
                 notify=origin.notify if again.notify is None else again.notify,
+                priority=run.priority if again.priority is None else again.priority,
+                max_failures=run.max_failures if again.max_failures is None else again.max_failures,
+                start_at=run.start_at if again.start_at is None else again.start_at,
             )
+            check_start(run.start_at, run.created_at)
             run = self._put(tx, project, run, request.concurrency if request else Concurrency())
             self._remember(tx, project, key, said, run)
         return run, True
@@ -168,6 +182,10 @@ class Runs:
             via=request.via,
             notify=request.notify is not False,
             group=request.concurrency.group,
+            priority=project.priority if request.priority is None else request.priority,
+            max_failures=project.max_failures if request.max_failures is None else request.max_failures,
+            start_at=request.start_at,
+            schedule_id=request.schedule_id,
             test_plan_id=request.test_plan,
         )
 
@@ -185,6 +203,8 @@ class Runs:
             shards=origin.shards,
             actor=origin.actor,
             via=origin.via,
+            priority=origin.priority,
+            max_failures=origin.max_failures,
             test_plan_id=origin.test_plan_id,
         )
 
@@ -204,12 +224,13 @@ class Runs:
     def _put(self, tx: Transaction, project: Project, run: Run, concurrency: Concurrency) -> Run:
         """Store a new run and let it go ahead, or wait for its turn."""
         desk = Desk(tx, run.created_at)
-        if not project.max_runs and not run.group:
+        if not project.max_runs and not run.group and due(run, desk.now):
             return desk.add(run, go_ahead=True)
         run = desk.add(run)
         if concurrency.on_conflict is OnConflict.CANCEL:
-            for other in superseded(tx.runs.open_of_project(project.id), run):
-                desk.cancel(desk.run(other.id), run.triggered_by, "a later run of its group took its place", run.id)
+            words = f"superseded by run {run.id} (group {run.group!r})"
+            for other in superseded(tx.runs.queue(project.id), run):
+                desk.cancel(desk.run(other.id), run.triggered_by, words, run.id)
         desk.admit(project)
         desk.file()
         return desk.run(run.id)
@@ -241,6 +262,13 @@ class Runs:
     def _remember(self, tx: Transaction, project: Project, key: str, request: str, run: Run) -> None:
         if key:
             tx.runs.remember(f"{project.id}/{key}", request, run.id, run.created_at)
+
+
+def _said(origin: Run, again: Again) -> str:
+    """The digest of what is asked of a source. Members that came later count when they are named: see ``Request``."""
+    later = [again.priority, again.max_failures, again.start_at]
+    said = [origin.id, again.kind.value, list(again.tests), again.reason, again.taken.value]
+    return digest(said if later == [None] * 3 else [*said, *later])
 
 
 def _environment(tx: Transaction, project: Project, slug: str) -> Environment:

@@ -1,15 +1,18 @@
 """Store of runs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, or_, select, update
 
+from resit.domain.admission import Place
 from resit.domain.run import Run
 from resit.domain.status import RunStatus
 from resit.storage import rows, tables
 
 _OPEN = [status.value for status in RunStatus if status.open]
+_WAITING = RunStatus.REQUESTED.value
 
 
 # Made once: to make them anew for each of fifty columns costs more than to execute them.
@@ -19,6 +22,14 @@ _UPDATE = (
     .where(tables.runs.c.id == bindparam("b_id"))
     .values({column.name: bindparam(column.name) for column in tables.runs.c if column.name != "id"})
 )
+
+_PLACES = select(*(tables.runs.c[name] for name in Place.__dataclass_fields__))
+
+
+def _place(row: rows.AnyRow) -> Place:
+    values: dict[str, Any] = {**row}
+    values["status"] = RunStatus(row["status"])
+    return Place(**values)
 
 
 class Runs:
@@ -41,9 +52,37 @@ class Runs:
     def save(self, run: Run) -> None:
         self._db.execute(_UPDATE, {"b_id": run.id, **rows.run_values(run)})
 
-    def open(self) -> Sequence[Run]:
-        query = select(tables.runs).where(tables.runs.c.status.in_(_OPEN)).order_by(tables.runs.c.id)
-        return [rows.run(row) for row in self._db.execute(query).mappings()]
+    def open(self, at: float) -> Sequence[Run]:
+        table = tables.runs
+        query = select(table).where(
+            or_(
+                table.c.status.in_([status for status in _OPEN if status != _WAITING]),
+                (table.c.status == _WAITING) & (table.c.start_at.is_(None) | (table.c.start_at <= at)),
+            )
+        )
+        return [rows.run(row) for row in self._db.execute(query.order_by(table.c.id)).mappings()]
+
+    def _places(self, query: Select[Any]) -> Sequence[Place]:
+        found = self._db.execute(query.where(tables.runs.c.status.in_(_OPEN)).order_by(tables.runs.c.id)).mappings()
+        return [_place(row) for row in found]
+
+    def queue(self, project_id: int) -> Sequence[Place]:
+        return self._places(_PLACES.where(tables.runs.c.project_id == project_id))
+
+    def open_of_schedule(self, schedule_id: int) -> Sequence[Place]:
+        return self._places(_PLACES.where(tables.runs.c.schedule_id == schedule_id))
+
+    def come_due(self, after: float, until: float) -> Sequence[int]:
+        table = tables.runs
+        query = select(table.c.project_id).where(
+            table.c.start_at > after, table.c.start_at <= until, table.c.status == _WAITING
+        )
+        return list(self._db.execute(query.distinct()).scalars())
+
+    def priorities(self, ids: Collection[int]) -> Mapping[int, int]:
+        table = tables.runs
+        query = select(table.c.id, table.c.priority).where(table.c.id.in_(list(ids)))
+        return {row[0]: row[1] for row in self._db.execute(query)}
 
     def open_of_project(self, project_id: int) -> Sequence[Run]:
         table = tables.runs

@@ -12,6 +12,7 @@ from resit.storage.connect import transaction
 from resit.storage.execution import Batches, Messages, Results
 from resit.storage.ledger import Ledger
 from resit.storage.runs import Runs
+from resit.storage.schedules import Schedules
 from resit.storage.shelf import OrganizationRow, Shelf, Snoozes, Users, Webhooks, resource, test_plan
 from resit.storage.voices import Voices
 
@@ -33,6 +34,7 @@ class SqlTransaction:
         self.snoozes = Snoozes(connection)
         self.test_plans = Shelf(connection, tables.test_plans, test_plan)
         self.resources = Shelf(connection, tables.resources, resource)
+        self.schedules = Schedules(connection)
         self.webhooks = Webhooks(connection)
         self.users = Users(connection)
         self.organization = OrganizationRow(connection)

@@ -92,7 +92,7 @@ class StoreContract(PeopleContract, ShelfContract):
             assert tx.batches.get(1, 1) is None
             assert tx.batches.attempt("x") is None
             assert tx.results.artifact("x") is None
-            empty = [tx.runs.open(), tx.ledger.plan(1), tx.ledger.rows(1), tx.batches.open(1), tx.tokens.all(None)]
+            empty = [tx.runs.open(NOW), tx.ledger.plan(1), tx.ledger.rows(1), tx.batches.open(1), tx.tokens.all(None)]
             empty += [tx.ledger.of_tests(1, ["x"]), tx.ledger.of_tests(1, []), tx.outbox.pending(5)]
             assert not any(empty)
             assert tx.ledger.counts(1) == ledger.Counts()
@@ -146,9 +146,9 @@ class StoreContract(PeopleContract, ShelfContract):
             again = tx.runs.add(replace(full, uuid=uuid_of("again"), source_run_id=run.id))
             assert tx.runs.get(again.id) == again
             assert tx.runs.by_uuid(again.uuid) == again.id
-            assert not tx.runs.open()
+            assert not tx.runs.open(NOW)
             tx.runs.save(replace(full, status=RunStatus.PLANNING))
-            assert [found.id for found in tx.runs.open()] == [run.id]
+            assert [found.id for found in tx.runs.open(NOW)] == [run.id]
             tx.runs.remember("key", "digest", run.id, NOW)
             assert tx.runs.remembered("key") == ("digest", run.id)
 

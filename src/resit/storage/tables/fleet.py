@@ -50,6 +50,8 @@ control_planes = Table(
     Column("name", Text, primary_key=True),
     text("url"),
     text("version"),
+    text("broker"),
+    text("key"),
     time("started_at"),
     time("seen_at"),
 )

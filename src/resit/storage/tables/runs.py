@@ -1,8 +1,12 @@
 """Runs: their ledgers, work, results and files."""
 
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import text as sql
 
 from resit.storage.tables.base import Id, flag, large, metadata, text, time, whole
+
+_DELAYED = sql("start_at IS NOT NULL")
+"""Few runs are delayed, and only those are looked for by their time."""
 
 runs = Table(
     "runs",
@@ -63,6 +67,7 @@ runs = Table(
     Index(None, "environment_id", "id"),
     Index(None, "created_at"),
     Index(None, "status"),
+    Index("ix_runs_start_at", "start_at", sqlite_where=_DELAYED, postgresql_where=_DELAYED),
     sqlite_autoincrement=True,
 )  # fmt: skip
 

@@ -42,12 +42,14 @@ def upgrade() -> None:
         _text("cron"),
         sa.Column("zone", sa.Text(), server_default="UTC", nullable=False),
         _text("request"),
+        sa.Column("overlap", sa.Text(), server_default="wait", nullable=False),
         _flag("active", "1"),
         sa.Column("next_at", sa.Float(), nullable=True),
         sa.Column("last_at", sa.Float(), nullable=True),
         sa.Column("last_run_id", _ID, nullable=True),
         _whole("missed"),
         _text("problem"),
+        _text("note"),
         _text("created_by"),
         _time("created_at"),
         _time("updated_at"),
@@ -76,6 +78,8 @@ def upgrade() -> None:
         _flag("kept"),
     ):
         op.add_column("runs", column)
+    delayed = sa.text("start_at IS NOT NULL")
+    op.create_index("ix_runs_start_at", "runs", ["start_at"], sqlite_where=delayed, postgresql_where=delayed)
     for column in (
         _text("labels"),
         _text("holding"),
@@ -93,6 +97,8 @@ def _fleet() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         _text("url"),
         _text("version"),
+        _text("broker"),
+        _text("key"),
         _time("started_at"),
         _time("seen_at"),
         sa.PrimaryKeyConstraint("name", name="pk_control_planes"),
