@@ -25,6 +25,8 @@ class Settings:
     worker: bool = True
     database: str = ""
     """SQLAlchemy URL of a PostgreSQL database; empty: SQLite in the data folder."""
+    secret_key: Path | None = None
+    """File of the key that seals secrets and signs; None: ``secret.key`` in the data folder, made when missing."""
     nats_url: str = ""
     """Addresses of a NATS cluster, separated by commas; empty: the bundled server."""
     nats_credentials: Path | None = None

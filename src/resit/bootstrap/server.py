@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resit.api.context import Services
+from resit.bootstrap.planes import duties_of, this_plane
 from resit.broker.control import NatsControlBroker
 from resit.broker.link import Address
 from resit.broker.server import BundledServer
@@ -20,14 +21,17 @@ from resit.control.answers import answer
 from resit.control.dispatch import Dispatch
 from resit.control.intake import Intake
 from resit.control.notifier import Notifying
+from resit.control.peers import Peers
 from resit.control.reconciler import Reconciler
 from resit.control.signals import Signals
+from resit.control.steward import Steward
 from resit.domain.access import Principal, Scope
 from resit.domain.errors import Suspended, Unauthenticated
 from resit.integrations.files import FolderArtifacts
 from resit.integrations.keys import KeySigner, load_key
 from resit.integrations.webhooks import HttpNotifier
 from resit.integrations.world import SystemClock, SystemIds
+from resit.ports import Duties
 from resit.services.access import Access
 from resit.services.cases import Cases
 from resit.services.catalog import Catalog
@@ -70,6 +74,7 @@ class Server:
     clock: SystemClock
     url: str
     """Where the server itself listens; users may reach it under another (``services.url``)."""
+    duties: Duties
     signals: Signals | None = None
 
     def told(self) -> Signals:
@@ -85,12 +90,14 @@ def build(settings: Settings) -> Server:
     engine = connect(settings.database_url)
     upgrade(engine)
     clock, ids = SystemClock(), SystemIds()
-    signer = KeySigner(load_key(settings.data / "secret.key"))
+    key = load_key(settings.secret_key or settings.data / "secret.key")
+    signer = KeySigner(key)
     store = SqlStore(engine)
     work = Work(store, clock, signer)
     own = f"http://{_reachable(settings.host)}:{settings.port}"
     work.upload_url = f"{own}/resit/v1/uploads"
     url = settings.url.rstrip("/") or own
+    duties = duties_of(settings, engine, this_plane(settings, url, key))
     services = Services(
         settings=settings,
         access=Access(store, clock, ids),
@@ -124,6 +131,7 @@ def build(settings: Settings) -> Server:
         ingest=Ingest(store, clock, settings.max_log),
         clock=clock,
         url=own,
+        duties=duties,
     )
     return server
 
@@ -174,13 +182,19 @@ async def running(server: Server) -> AsyncGenerator[Address]:
         notifier = HttpNotifier(allow_private=server.settings.allow_private_webhooks)
         stack.push_async_callback(notifier.close)
         notices = Notices(server.store, server.clock, server.services.signer)
+        steward = Steward(server.duties)
+        recovery = Recovery(server.store, server.clock)
         loops: list[Any] = [
-            Dispatch(server.store, broker, signals, server.planner).run(),
+            steward.run(),
             Intake(broker, server.ingest, signals).run(),
-            Reconciler(Recovery(server.store, server.clock), broker, signals).run(),
-            Notifying(notices, notifier, signals).run(),
+            # One control plane at a time does what is below.
+            steward.keep(Dispatch(server.store, broker, signals, server.planner).run),
+            steward.keep(Reconciler(recovery, broker, signals).run),
+            steward.keep(Notifying(notices, notifier, signals).run),
             _keep(broker_server, server.settings.data),
         ]
+        if server.settings.database:
+            loops.append(Peers(broker, signals).run())
         tasks = [asyncio.create_task(loop) for loop in loops]
 
         async def end() -> None:

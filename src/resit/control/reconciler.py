@@ -34,6 +34,7 @@ class Reconciler:
                 busy = await self.once()
             except (BrokerAway, Unavailable) as away:
                 log.warning("the reconciler waits: %s", away)
+                self._recovery.blind()
             except Exception:
                 log.exception("the reconciler failed; it goes on")
 

@@ -1,5 +1,5 @@
-"""Telling the loops and live pages of this process that something has changed. A hint, never the truth: who waits also
-looks by itself from time to time, because another control plane may have made the change."""
+"""Telling the loops and live pages of this process, and of other control planes, that something has changed. A hint,
+never the truth: who waits also looks by itself from time to time."""
 
 import asyncio
 from collections import defaultdict
@@ -13,14 +13,25 @@ class Signals:
         self._loop = asyncio.get_running_loop()
         self._outbox = asyncio.Event()
         self._notices = asyncio.Event()
+        self.peers = False
+        """True while somebody takes what is told to other control planes."""
+        self._peers = asyncio.Event()
+        self._for_peers: set[int] = set()
+        self._outbox_for_peers = False
         self._runs: defaultdict[int, set[asyncio.Event]] = defaultdict(set)
         self.closing = False
         """True once the server ends: live pages end then too, and come back to its successor."""
 
     def outbox(self) -> None:
         """There may be something to send: to the broker, or to a webhook."""
-        self._loop.call_soon_threadsafe(self._outbox.set)
+        self._loop.call_soon_threadsafe(self._tell_outbox)
         self.notices()
+
+    def _tell_outbox(self) -> None:
+        self._outbox.set()
+        if self.peers:
+            self._outbox_for_peers = True
+            self._peers.set()
 
     def notices(self) -> None:
         """There may be something to tell a webhook."""
@@ -29,7 +40,32 @@ class Signals:
     def changed(self, runs: Iterable[int]) -> None:
         """These runs have changed."""
         found = list(runs)
-        self._loop.call_soon_threadsafe(self._tell, found)
+        self._loop.call_soon_threadsafe(self._tell_all, found)
+
+    def _tell_all(self, runs: list[int]) -> None:
+        self._tell(runs)
+        if self.peers:
+            self._for_peers.update(runs)
+            self._peers.set()
+
+    def heard(self, runs: list[int], *, outbox: bool) -> None:
+        """Another control plane tells; called in the event loop."""
+        self._tell(runs)
+        if outbox:
+            self._outbox.set()
+            self._notices.set()
+
+    async def wait_peers(self) -> None:
+        """Until there is something to tell other control planes."""
+        await self._peers.wait()
+
+    def for_peers(self) -> tuple[list[int], bool]:
+        """The runs that have changed since the last call, and whether there may be something in the outbox."""
+        found = sorted(self._for_peers), self._outbox_for_peers
+        self._peers.clear()
+        self._for_peers.clear()
+        self._outbox_for_peers = False
+        return found
 
     def _tell(self, runs: list[int]) -> None:
         for run in runs:
