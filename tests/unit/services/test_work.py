@@ -23,7 +23,7 @@ class Asked:
         self.handlers[question] = handler
 
 
-def ask(world: World, pool: str, question: str, **about: Any) -> bytes:
+def ask(world: World, pool: str, question: str, /, **about: Any) -> bytes:
     """The answer that a worker of a pool gets."""
 
     async def scene() -> bytes:
