@@ -17,8 +17,10 @@ from resit.services.access import Access
 from resit.services.cases import Cases
 from resit.services.catalog import Catalog
 from resit.services.people import Organizations, People
+from resit.services.queue import Queue
 from resit.services.resources import Resources
 from resit.services.runs import Runs
+from resit.services.schedules import Schedules
 from resit.services.snoozes import Snoozes
 from resit.services.test_plans import TestPlans
 from resit.services.webhooks import Webhooks
@@ -33,6 +35,8 @@ class Services:
     access: Access
     catalog: Catalog
     runs: Runs
+    queue: Queue
+    schedules: Schedules
     work: Work
     people: People
     organizations: Organizations

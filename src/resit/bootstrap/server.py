@@ -23,10 +23,12 @@ from resit.control.intake import Intake
 from resit.control.notifier import Notifying
 from resit.control.peers import Peers
 from resit.control.reconciler import Reconciler
+from resit.control.scheduler import Scheduler
 from resit.control.signals import Signals
 from resit.control.steward import Steward
 from resit.domain.access import Principal, Scope
 from resit.domain.errors import Suspended, Unauthenticated
+from resit.integrations.cron import CronTimes
 from resit.integrations.files import FolderArtifacts
 from resit.integrations.keys import KeySigner, load_key
 from resit.integrations.webhooks import HttpNotifier
@@ -39,9 +41,11 @@ from resit.services.ingest import Ingest
 from resit.services.notices import Notices
 from resit.services.people import Organizations, People
 from resit.services.planning import Planner
+from resit.services.queue import Queue
 from resit.services.recovery import Recovery
 from resit.services.resources import Resources
 from resit.services.runs import Runs
+from resit.services.schedules import Schedules
 from resit.services.snoozes import Snoozes
 from resit.services.test_plans import TestPlans
 from resit.services.webhooks import Webhooks
@@ -92,7 +96,8 @@ def build(settings: Settings) -> Server:
     clock, ids = SystemClock(), SystemIds()
     key = load_key(settings.secret_key or settings.data / "secret.key")
     signer = KeySigner(key)
-    store = SqlStore(engine)
+    store, cron = SqlStore(engine), CronTimes()
+    runs = Runs(store, clock, ids)
     work = Work(store, clock, signer)
     own = f"http://{_reachable(settings.host)}:{settings.port}"
     work.upload_url = f"{own}/resit/v1/uploads"
@@ -101,8 +106,10 @@ def build(settings: Settings) -> Server:
     services = Services(
         settings=settings,
         access=Access(store, clock, ids),
-        catalog=Catalog(store, clock, ids, signer, executor_names()),
-        runs=Runs(store, clock, ids),
+        catalog=Catalog(store, clock, ids, signer, executor_names(), cron),
+        runs=runs,
+        queue=Queue(store, clock, ids),
+        schedules=Schedules(store, clock, runs, cron),
         work=work,
         people=People(store, clock, ids),
         organizations=Organizations(store, clock),
@@ -191,6 +198,7 @@ async def running(server: Server) -> AsyncGenerator[Address]:
             steward.keep(Dispatch(server.store, broker, signals, server.planner).run),
             steward.keep(Reconciler(recovery, broker, signals).run),
             steward.keep(Notifying(notices, notifier, signals).run),
+            steward.keep(Scheduler(server.services.schedules, server.services.queue, signals).run),
             _keep(broker_server, server.settings.data),
         ]
         if server.settings.database:

@@ -105,7 +105,7 @@ def alert(schedule: Schedule, now: float) -> str:
     return schedule.problem
 
 
-def check_schedule(text: str) -> str:
+def check_schedule(text: str, field: str = "schedule") -> str:
     """A cron expression of five fields, or an empty text for none. Raises :class:`InvalidInput`.
 
     Fields hold ``*``, numbers, three-letter names of months and days, ranges, lists and steps.
@@ -115,11 +115,11 @@ def check_schedule(text: str) -> str:
     fields = text.lower().split()
     if len(text) > MAX_TEXT or len(fields) != len(_FIELDS):
         raise InvalidInput(
-            f"{text[:80]!r} is no schedule: a cron expression has five fields, like '0 6 * * mon-fri'", field="schedule"
+            f"{text[:80]!r} is no schedule: a cron expression has five fields, like '0 6 * * mon-fri'", field=field
         )
     for said, (name, least, most, names) in zip(fields, _FIELDS, strict=True):
         if not all(_fits(part, least, most, names) for part in said.split(",")):
-            raise InvalidInput(f"{said[:40]!r} is no {name} of a cron expression", field="schedule")
+            raise InvalidInput(f"{said[:40]!r} is no {name} of a cron expression", field=field)
     return text
 
 

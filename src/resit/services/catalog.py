@@ -7,7 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from resit.domain.access import Principal, Scope
+from resit.domain.admission import check_priority
 from resit.domain.errors import AlreadyExists, InvalidInput, NotFound
+from resit.domain.failfast import check_max_failures
 from resit.domain.project import (
     DEFAULT_ENVIRONMENT,
     REPOSITORY,
@@ -21,8 +23,9 @@ from resit.domain.project import (
 )
 from resit.domain.schedule import check_schedule
 from resit.domain.selection import Filters
-from resit.ports import Clock, Ids, Signer, Store, Transaction
+from resit.ports import Clock, Cron, Ids, Signer, Store, Transaction
 from resit.services.desk import Desk
+from resit.services.timetable import follow
 
 MAX_SHARDS = 256
 MAX_GLOBS = 100
@@ -31,7 +34,7 @@ MAX_ENVIRONMENTS = 500
 """Environments of a project."""
 MAX_NUMBER = 2**53
 """Greater than any number of a row, and still within every database's."""
-PROJECT_CHANGES = ("name", "branch", "shards", "time_limit", "max_runs", "repository")
+PROJECT_CHANGES = ("name", "branch", "shards", "time_limit", "max_runs", "priority", "max_failures", "repository")
 """What can be changed of a project; the rest says which tests there are, and its runs have relied on that."""
 ENVIRONMENT_CHANGES = (
     "name", "slug", "disabled", "match", "ignore", "schedule", "platform", "variables", "secrets",
@@ -92,8 +95,10 @@ def _is_folder(path: str) -> bool:
 class Catalog:
     """What there is to run, and against what."""
 
-    def __init__(self, store: Store, clock: Clock, ids: Ids, signer: Signer, executors: Collection[str]) -> None:
-        self._store, self._clock, self._ids, self._signer = store, clock, ids, signer
+    def __init__(
+        self, store: Store, clock: Clock, ids: Ids, signer: Signer, executors: Collection[str], cron: Cron
+    ) -> None:
+        self._store, self._clock, self._ids, self._signer, self._cron = store, clock, ids, signer, cron
         self._executors = sorted(executors)
 
     def add_project(
@@ -111,6 +116,8 @@ class Catalog:
         shards: int = 0,
         time_limit: float = 7200.0,
         max_runs: int = 0,
+        priority: int = 0,
+        max_failures: int = 0,
         repository: str = "",
     ) -> Project:
         """Register a suite. It gets the environment ``default`` at once."""
@@ -140,6 +147,8 @@ class Catalog:
             shards=shards,
             time_limit=time_limit,
             max_runs=max_runs,
+            priority=priority,
+            max_failures=max_failures,
             repository=repository,
             created_at=now,
         )
@@ -230,7 +239,9 @@ class Catalog:
             _need_slug(tx, found, slug)
             if len(tx.projects.environments(found.id)) >= MAX_ENVIRONMENTS:
                 raise InvalidInput(f"a project has at most {MAX_ENVIRONMENTS} environments")
-            return tx.projects.add_environment(environment, self._signer.seal(secrets) if secrets else "")
+            made = tx.projects.add_environment(environment, self._signer.seal(secrets) if secrets else "")
+            follow(tx, self._cron, made, now)
+            return made
 
     def change_environment(self, principal: Principal, id: int, changes: Mapping[str, Any]) -> Environment:
         """Change some of ``ENVIRONMENT_CHANGES``; members that are absent stay.
@@ -276,6 +287,7 @@ class Catalog:
             tx.projects.save_environment(found)
             if new:
                 tx.projects.save_secrets(found, sealed)
+            follow(tx, self._cron, found, self._clock.now())
             return found
 
 
@@ -331,6 +343,8 @@ def _check_project(project: Project) -> None:
         raise InvalidInput("time_limit: 1 second to 7 days", field="time_limit")
     if not 0 <= project.max_runs <= MAX_RUNS:
         raise InvalidInput(f"max_runs: 1 to {MAX_RUNS}, or 0 for no limit", field="max_runs")
+    check_priority(project.priority)
+    check_max_failures(project.max_failures)
     if project.repository and not REPOSITORY.fullmatch(project.repository):
         raise InvalidInput(f"{project.repository[:80]!r} is no repository: 'owner/name'", field="repository")
 

@@ -1,7 +1,9 @@
 """What can be asked of a run, and what makes a request senseless before anything is looked up."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from resit.domain.admission import Concurrency, OnConflict, check_priority
 from resit.domain.errors import InvalidInput
@@ -91,6 +93,28 @@ class Request:
             raise InvalidInput("a branch or commit does not begin with '-'", field="branch")
         check_text(self.concurrency.group, "concurrency")
         self.concurrency.check()
+
+
+_KEPT = (
+    "branch", "prefer_branch", "commit", "tags", "tests", "lenient", "test_plan", "variables", "metadata", "shards",
+    "priority", "max_failures", "reason",
+)  # fmt: skip
+
+
+def kept(request: Request) -> str:
+    """A request as a schedule keeps it: without its environment, and without what is settled when it is made."""
+    said: dict[str, Any] = {name: getattr(request, name) for name in _KEPT}
+    build = {name: text for name, text in asdict(request.build).items() if text}
+    return json.dumps({**said, "build": build, "group": request.concurrency.group}, ensure_ascii=False)
+
+
+def from_kept(text: str) -> Request:
+    """The reverse of :func:`kept`; members that are absent, as in what an older version kept, have their defaults."""
+    said: dict[str, Any] = json.loads(text) if text else {}
+    members = {name: said[name] for name in _KEPT if name in said}
+    for name in ("tags", "tests"):
+        members[name] = tuple(members.get(name, ()))
+    return Request(**members, build=Build(**said.get("build", {})), concurrency=Concurrency(said.get("group", "")))
 
 
 def check_tests(tests: Sequence[str]) -> None:

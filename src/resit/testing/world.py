@@ -22,6 +22,7 @@ from resit.domain.passwords import Strength
 from resit.domain.plan import PlannedTest
 from resit.domain.project import Environment, Project
 from resit.domain.run import PlanFacts, Run
+from resit.integrations.cron import CronTimes
 from resit.integrations.files import FolderArtifacts
 from resit.integrations.keys import KeySigner
 from resit.ports import Outgoing
@@ -32,10 +33,12 @@ from resit.services.catalog import Catalog
 from resit.services.ingest import Ingest, Told
 from resit.services.people import Organizations, People
 from resit.services.planning import Planner
+from resit.services.queue import Queue
 from resit.services.recovery import Recovery
 from resit.services.requests import Request
 from resit.services.resources import Resources
 from resit.services.runs import Runs
+from resit.services.schedules import Schedules
 from resit.services.snoozes import Snoozes
 from resit.services.test_plans import TestPlans
 from resit.services.webhooks import Webhooks
@@ -109,7 +112,10 @@ class World:
         self.store, self.reads = SqlStore(self.engine), SqlReads(self.engine)
         self.runs = Runs(self.store, self.clock, self.ids)
         self.access = Access(self.store, self.clock, self.ids)
-        self.catalog = Catalog(self.store, self.clock, self.ids, self.signer, ["pytest", "playwright"])
+        self.cron = CronTimes()
+        self.catalog = Catalog(self.store, self.clock, self.ids, self.signer, ["pytest", "playwright"], self.cron)
+        self.queue = Queue(self.store, self.clock, self.ids)
+        self.schedules = Schedules(self.store, self.clock, self.runs, self.cron)
         self.work = Work(self.store, self.clock, self.signer)
         self.ingest = Ingest(self.store, self.clock, max_log=10_000)
         self.planner = Planner(self.store, self.clock)
@@ -131,6 +137,8 @@ class World:
             access=self.access,
             catalog=self.catalog,
             runs=self.runs,
+            queue=self.queue,
+            schedules=self.schedules,
             work=self.work,
             people=self.people,
             organizations=self.organizations,
