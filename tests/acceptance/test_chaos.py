@@ -1,0 +1,20 @@
+"""A round of each fault. ``make chaos`` does many, in any order."""
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import chaos
+import pytest
+from black_box import Resit, Suites, until
+
+
+@pytest.mark.parametrize("fault", chaos.FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
+def test_nothing_is_lost(own: Callable[..., Resit], suite: Suites, log: Path, fault: chaos.Fault) -> None:
+    resit = own()
+    seed = int(os.environ.get("RESIT_CHAOS_SEED", "11"))
+    found = chaos.strike(resit, suite(chaos.files()), log, fault, random.Random(f"{seed} {fault.name}"))
+    print(f"\n{chaos.HEAD}\n{found.row()}")
+    assert not found.problems, (found.problems, resit.log())
+    until(lambda: not chaos.survivors(resit, log), "the end of all test processes", 10)
