@@ -1,8 +1,7 @@
-"""The times of cron expressions, by cronsim, which follows the rules of Debian's cron where clocks are changed."""
+"""The times of cron expressions: cronsim for the calendar, zoneinfo for the clocks."""
 
-import math
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
@@ -12,6 +11,8 @@ from cronsim import CronSim, CronSimError
 from resit.domain.errors import InvalidInput
 
 MAX_ZONE = 100
+_GREATEST_CHANGE = timedelta(hours=3)
+"""Clocks are put back by two hours at most; it is an hour in nearly all zones."""
 
 
 class CronTimes:
@@ -37,18 +38,40 @@ class CronTimes:
 
 
 def _times(expression: str, zone: tzinfo, after: float) -> Iterator[float]:
-    """Later than ``after`` and in order, also for expressions of wall clock times in the second of two equal hours:
-    there cronsim begins with times of the first one.
-    """
+    """Later than ``after``, in order. The calendar is cronsim's; the clocks, and when they are changed, are ours."""
+    minute, hour = expression.split()[:2]
+    passing = minute.startswith("*") or hour.startswith("*")
+    again: list[float] = []  # times in the second of two equal hours, while those of the first come
+    start = datetime.fromtimestamp(after, zone).replace(tzinfo=None, microsecond=0, second=0) - _GREATEST_CHANGE
     try:
-        # A fraction is cut off there: a time that is due now would be passed over if it were rounded up.
-        for found in CronSim(expression, datetime.fromtimestamp(math.floor(after), zone)):
-            time = found.timestamp()
+        for wall in CronSim(expression, start):
+            time = wall.replace(tzinfo=zone).timestamp()
+            while again and again[0] < time:
+                yield again.pop(0)
+            if _shown(time, zone) != wall:
+                if passing:
+                    continue
+                time = _end_of_gap(wall, zone)
             if time > after:
                 after = time
                 yield time
+            second = wall.replace(tzinfo=zone, fold=1).timestamp()
+            if passing and second > time and second > after:
+                again.append(second)
     except CronSimError as error:
         raise InvalidInput(f"{expression[:80]!r} is no schedule: {error}", field="cron") from error
+
+
+def _shown(time: float, zone: tzinfo) -> datetime:
+    """What a clock shows."""
+    return datetime.fromtimestamp(time, zone).replace(tzinfo=None)
+
+
+def _end_of_gap(wall: datetime, zone: tzinfo) -> float:
+    """When clocks go on that pass over what would be shown."""
+    while _shown(wall.replace(tzinfo=zone).timestamp(), zone) != wall:
+        wall += timedelta(minutes=1)
+    return wall.replace(tzinfo=zone).timestamp()
 
 
 def _zone(name: str) -> tzinfo:
