@@ -20,7 +20,7 @@ from resit import __version__
 from resit.api.app import create_app
 from resit.bootstrap.handover import WorkerSettings
 from resit.bootstrap.server import Server, admin_token, build, running, write_private
-from resit.broker.link import Address
+from resit.broker.address import Address
 from resit.config import Settings
 
 log = logging.getLogger("resit")
@@ -133,8 +133,7 @@ async def _worker(settings: Settings, address: Address) -> AsyncGenerator[None]:
     path = settings.data / "worker.json"
     folder = settings.data / "worker"
     WorkerSettings(
-        broker_url=address.url,
-        broker_token=address.token,
+        broker=address,
         folder=str(folder),
         slots=settings.slots,
         allow_local=True,

@@ -4,14 +4,16 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Self
+
+from resit.broker.address import Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
     """What a worker must know. ``folder`` is its own: caches, scratch, the names of workers that run."""
 
-    broker_url: str
-    broker_token: str
+    broker: Address
     folder: str
     slots: int
     pool: str = "default"
@@ -24,3 +26,10 @@ class WorkerSettings:
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump(asdict(self), file)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """What was saved. Raises OSError, ValueError."""
+        found: dict[str, Any] = json.loads(path.read_text())
+        found["broker"] = Address(**found["broker"])
+        return cls(**found)

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from resit.api.context import Services
+from resit.bootstrap.broker import Nobody, brokered
 from resit.bootstrap.planes import duties_of, this_plane
-from resit.broker.control import NatsControlBroker
-from resit.broker.link import Address
-from resit.broker.server import BundledServer
+from resit.broker.address import Address
 from resit.config import Settings
 from resit.control.answers import answer
 from resit.control.dispatch import Dispatch
@@ -176,14 +175,10 @@ def write_private(path: Path, text: str) -> None:
 
 @asynccontextmanager
 async def running(server: Server) -> AsyncGenerator[Address]:
-    """The control plane at work: bundled broker, loops, answers. Yields the broker's address."""
+    """The control plane at work: broker, loops, answers. Yields what the worker beside it presents to the broker."""
     async with AsyncExitStack() as stack:
-        broker_server = BundledServer()
-        await broker_server.start(server.settings.data)
-        stack.push_async_callback(broker_server.stop)
-        address = Address(broker_server.url, broker_server.token)
-        broker = await NatsControlBroker.connect(address)
-        stack.push_async_callback(broker.close)
+        found = await stack.enter_async_context(brokered(server.settings, Nobody()))
+        broker = found.control
         server.signals = signals = Signals()
         await answer(broker, server.work)
         notifier = HttpNotifier(allow_private=server.settings.allow_private_webhooks)
@@ -199,7 +194,6 @@ async def running(server: Server) -> AsyncGenerator[Address]:
             steward.keep(Reconciler(recovery, broker, signals).run),
             steward.keep(Notifying(notices, notifier, signals).run),
             steward.keep(Scheduler(server.services.schedules, server.services.queue, signals).run),
-            _keep(broker_server, server.settings.data),
         ]
         if server.settings.database:
             loops.append(Peers(broker, signals).run())
@@ -211,18 +205,4 @@ async def running(server: Server) -> AsyncGenerator[Address]:
             await asyncio.gather(*tasks, return_exceptions=True)
 
         stack.push_async_callback(end)
-        yield address
-
-
-async def _keep(broker: BundledServer, data: Path) -> None:
-    """Start the bundled broker again when it dies; everything connects again by itself."""
-    while True:
-        words = await broker.ended()
-        if words is None:
-            return
-        log.warning("the bundled broker ended (%s); it is started again", words)
-        try:
-            await broker.start(data)
-        except Exception:
-            log.exception("the bundled broker does not start; trying again")
-            await asyncio.sleep(1.0)
+        yield found.local

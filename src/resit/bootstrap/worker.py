@@ -6,7 +6,6 @@ in the broker or in memory - and takes nothing new; a new server starts a worker
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -21,7 +20,6 @@ from uuid import uuid4
 
 from resit import __version__
 from resit.bootstrap.handover import WorkerSettings
-from resit.broker.link import Address
 from resit.broker.worker import NatsWorkerBroker
 from resit.executors.process import sweep
 from resit.integrations.uploads import HttpUploads
@@ -80,7 +78,7 @@ async def work(settings: WorkerSettings) -> None:
         # The server that shares the machine answers first; the tests get all that it leaves, nearly everything.
         os.nice(BESIDE_A_SERVER)
     _clean_up_after_the_dead(folder, name)
-    broker = await NatsWorkerBroker.connect(Address(settings.broker_url, settings.broker_token), pool=settings.pool)
+    broker = await NatsWorkerBroker.connect(settings.broker, pool=settings.pool)
     uploads = HttpUploads()
     tools = Tools(
         name=name,
@@ -121,7 +119,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s worker: %(message)s", stream=sys.stderr)
     # One line a request would drown what matters.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    settings = WorkerSettings(**json.loads(Path(sys.argv[1]).read_text()))
+    settings = WorkerSettings.read(Path(sys.argv[1]))
     asyncio.run(work(settings))
 
 

@@ -9,20 +9,22 @@ from typing import Self
 
 from nats.aio.msg import Msg
 
-from resit.broker import subjects
+from resit.broker import connections, subjects, words
+from resit.broker.address import Address
+from resit.broker.callout import Callout, account_of, user_of
 from resit.broker.delivery import NatsDelivery
-from resit.broker.link import CONNECT_SECONDS, PAUSE, Address, Link, Missing, Refused
-from resit.broker.streams import (
-    ACK_WAIT,
-    EVENTS_ACK_WAIT,
-    ensure_events,
-    ensure_pool,
-    ensure_run,
-    ensure_streams,
-)
-from resit.broker.worker import REFUSAL
+from resit.broker.link import CONNECT_SECONDS, PAUSE, Link, Missing, Refused
+from resit.broker.nkeys import Issuer
+from resit.broker.pull import pull
+from resit.broker.streams import ACK_WAIT, COPIES, EVENTS_ACK_WAIT, Streams
 from resit.ports import BrokerAway, Delivery, Gate, Job, Urgency
 
+RIGHTS_SECONDS = 3600.0
+"""How long the rights of a worker's connection last where :meth:`NatsControlBroker.disconnect` can end it before."""
+SHORT_RIGHTS_SECONDS = 60.0
+"""How long they last where it can't: so late, at most, a revoked credential loses its connections."""
+AGAIN_SECONDS = 1.0
+"""When connections are ended a second time: those that were let in at the very moment of the revocation."""
 _HELD_ALREADY = 10077
 """JetStream's error number of a message that could not be stored; one reason is that the subject is taken."""
 _LOG = logging.getLogger(__name__)
@@ -31,91 +33,99 @@ _LOG = logging.getLogger(__name__)
 class NatsControlBroker:
     """Implements :class:`resit.ports.ControlBroker`."""
 
-    def __init__(self, link: Link, ack_wait: float, events_ack_wait: float, replicas: int) -> None:
+    def __init__(self, link: Link, streams: Streams, issuer: Issuer | None, system: Link | None) -> None:
         self._link = link
-        self._ack_wait = ack_wait
-        self._events_ack_wait = events_ack_wait
-        self._replicas = replicas
-        self._pools: set[str] = set()
+        self._streams = streams
+        self._issuer = issuer
+        self._system = system
+        self._watch: asyncio.Task[None] | None = None
 
     @classmethod
     async def connect(
         cls,
         address: Address,
         *,
+        issuer: Issuer | None = None,
+        system: Address | None = None,
         name: str = "resit-control",
         ack_wait: float = ACK_WAIT,
         events_ack_wait: float = EVENTS_ACK_WAIT,
-        replicas: int = 1,
+        replicas: int = COPIES,
         within: float = CONNECT_SECONDS,
     ) -> Self:
         """Connect as a control plane. Raises :class:`BrokerAway` when that fails for ``within`` seconds.
 
-        ``replicas``: copies of each stream in a cluster.
+        ``issuer``: the key that the broker's configuration names for its callout; None: no worker of another machine
+        is let in. ``system``: a user of the broker's system account; None: connections can't be ended at once.
+        ``replicas``: copies of each stream, as far as there are servers for them.
         """
-        broker = cls(Link(address, name), ack_wait, events_ack_wait, replicas)
-        await broker._link.open(within)
+        link = Link(address, name)
+        broker = cls(
+            link,
+            Streams(link, ack_wait, events_ack_wait, replicas),
+            issuer,
+            Link(system, f"{name}-system") if system else None,
+        )
+        await link.open(within)
         try:
-            await broker._ensure()
+            if broker._system:
+                await broker._system.open(within)
+            await broker._streams.begin()
         except BaseException:
             await broker.close()
             raise
+        broker._watch = asyncio.create_task(broker._streams.watch(), name="streams of the broker")
         return broker
 
-    async def _ensure(self) -> None:
-        await ensure_streams(self._link, self._replicas)
-        await ensure_events(self._link, self._events_ack_wait)
-        for pool in tuple(self._pools):
-            await ensure_pool(self._link, pool, self._ack_wait)
+    # ------------------------------------------------------------ work
 
-    async def _hand_out(self, subject: str, data: bytes) -> None:
+    async def ensure_pool(self, pool: str) -> None:
+        """Make what workers of the pool need, now and again whenever the broker has lost it; idempotent.
+
+        Raises :class:`BrokerAway`; ValueError for a name with other characters than a-z, 0-9 and '-'.
+        """
+        await self._streams.pool(pool)
+
+    async def _hand_out(self, pool: str, subject: str, data: bytes) -> None:
         """Store work under its own subject. No message id: work that was settled may be handed out again at once."""
+        await self._streams.know(pool)
         try:
             try:
                 await self._link.store(subject, data)
             except Missing:
-                await self._ensure()
+                await self._streams.lost(pool)
                 await self._link.store(subject, data)
         except Refused as refused:
             if refused.number != _HELD_ALREADY or "per subject" not in str(refused):
                 raise
 
-    async def ensure_pool(self, pool: str) -> None:
-        """Make what workers of the pool need; idempotent. Raises :class:`BrokerAway`, ValueError."""
-        await ensure_pool(self._link, pool, self._ack_wait)
-        self._pools.add(pool)
-
     async def publish_job(self, pool: str, job: Job, data: bytes, urgency: Urgency = Urgency.NORMAL) -> None:
-        """Hand out a job; harmless when the broker already holds it.
+        """Hand out a job; harmless when the broker already holds it with this urgency.
 
         Raises :class:`BrokerAway`; ValueError for a pool or kind with other characters than a-z, 0-9 and '-'.
         """
-        subject = subjects.job(pool, job)
-        if pool not in self._pools:  # so that the work of a pool without workers can be counted and taken back
-            await ensure_pool(self._link, pool, self._ack_wait)
-            self._pools.add(pool)
-        await self._hand_out(subject, data)
+        await self._hand_out(pool, subjects.job(pool, job, urgency), data)
 
     async def publish_batch(self, pool: str, run: int, number: int, data: bytes) -> None:
         """Hand out a batch; harmless when the broker already holds it. Raises :class:`BrokerAway`, ValueError."""
-        await self._hand_out(subjects.batch(pool, run, number), data)
+        await self._hand_out(pool, subjects.batch(pool, run, number), data)
 
     async def held(self, pool: str, run: int) -> tuple[set[Job], set[int]]:
         """The jobs and the batch numbers of a run that the broker holds, delivered or not.
 
         Raises :class:`BrokerAway`.
         """
-        jobs = await self._subjects_in(subjects.JOBS, subjects.run_jobs(run, subjects.check_pool(pool)))
-        batches = await self._subjects_in(subjects.BATCHES, subjects.run_batches(run, pool))
+        jobs = await self._subjects_in(subjects.jobs_stream(pool), subjects.run_jobs(pool, run))
+        batches = await self._subjects_in(subjects.batches_stream(pool), subjects.run_batches(pool, run))
         return {subjects.parse_job(s) for s in jobs}, {subjects.parse_batch(s) for s in batches}
 
     async def held_in(self, pool: str) -> dict[int, tuple[set[Job], set[int]]]:
         """The same for all runs of a pool at once; one that is not named holds nothing. Raises :class:`BrokerAway`."""
         found: dict[int, tuple[set[Job], set[int]]] = {}
-        for subject in await self._subjects_in(subjects.JOBS, subjects.pool_jobs(pool)):
+        for subject in await self._subjects_in(subjects.jobs_stream(pool), subjects.pool_jobs(pool)):
             job = subjects.parse_job(subject)
             found.setdefault(job.run, (set(), set()))[0].add(job)
-        for subject in await self._subjects_in(subjects.BATCHES, subjects.pool_batches(pool)):
+        for subject in await self._subjects_in(subjects.batches_stream(pool), subjects.pool_batches(pool)):
             run, number = subjects.parse_run_batch(subject)
             found.setdefault(run, (set(), set()))[1].add(number)
         return found
@@ -138,45 +148,50 @@ class NatsControlBroker:
 
         Called again with another number it changes the limit. Raises :class:`BrokerAway`.
         """
-        subjects.check_pool(pool)
+        await self._streams.know(pool)
         try:
-            await ensure_run(self._link, pool, run, lanes, self._ack_wait)
+            await self._streams.run(pool, run, lanes)
         except Missing:
-            await self._ensure()
-            await ensure_run(self._link, pool, run, lanes, self._ack_wait)
+            await self._streams.lost(pool)
+            await self._streams.run(pool, run, lanes)
 
     async def purge(self, pool: str, run: int) -> None:
-        """Take back all work of a run, of whatever pool, and the consumer of its batches; idempotent.
+        """Take back all work of a run, of whatever urgency, and the consumer of its batches; idempotent.
 
         Raises :class:`BrokerAway`.
         """
+        jobs, batches = subjects.jobs_stream(pool), subjects.batches_stream(pool)
         for call, body in (
-            (f"STREAM.PURGE.{subjects.JOBS}", {"filter": subjects.run_jobs(run)}),
-            (f"CONSUMER.DELETE.{subjects.BATCHES}.{subjects.run_consumer(run)}", {}),
-            (f"STREAM.PURGE.{subjects.BATCHES}", {"filter": subjects.run_batches(run)}),
+            (f"STREAM.PURGE.{jobs}", {"filter": subjects.run_jobs(pool, run)}),
+            (f"CONSUMER.DELETE.{batches}.{subjects.run_consumer(run)}", {}),
+            (f"STREAM.PURGE.{batches}", {"filter": subjects.run_batches(pool, run)}),
         ):
             with contextlib.suppress(Missing):
                 await self._link.api(call, body)
 
+    # ------------------------------------------------------------ words
+
     async def cancel(self, pool: str, run: int) -> None:
         """Tell every worker of the pool that is connected now to stop the run. Raises :class:`BrokerAway`."""
-        await self._link.send(subjects.cancel(pool, run), b"")
+        await words.say(self._link, subjects.cancel(pool, run), b"")
 
     async def tell(self, pool: str, address: str, data: bytes) -> None:
         """Tell the worker that listens at ``address``, if it is connected. Raises :class:`BrokerAway`, ValueError."""
-        await self._link.send(subjects.tell(pool, address), data)
+        await words.say(self._link, subjects.tell(pool, address), data)
 
     async def signal(self, data: bytes) -> None:
         """Tell every control plane that is connected now, this one too. Raises :class:`BrokerAway`."""
-        await self._link.send(subjects.SIGNAL, data)
+        await words.say(self._link, subjects.SIGNAL, data)
 
     async def on_signal(self, handler: Callable[[bytes], None]) -> None:
         """Call ``handler`` with what any control plane signals. Raises :class:`BrokerAway`."""
 
-        async def told(message: Msg) -> None:
+        def told(message: Msg) -> None:
             handler(message.data)
 
-        await self._link.listen(subjects.SIGNAL, told)
+        await words.listen(self._link, subjects.SIGNAL, told)
+
+    # ------------------------------------------------------------ what workers say
 
     async def events(self, limit: int, wait: float) -> Sequence[Delivery]:
         """The next messages of any run's events, at most ``limit``; settle them after the commit.
@@ -188,11 +203,11 @@ class NatsControlBroker:
         while True:
             left = max(0.0, end - time.monotonic())
             try:
-                found = await self._link.pull(subjects.EVENTS, subjects.EVENTS_CONSUMER, limit, left)
-                return [NatsDelivery(self._link, message) for message in found]
+                found = await pull(self._link, subjects.EVENTS, [subjects.EVENTS_CONSUMER], limit, left)
+                return [NatsDelivery(self._link, message) for message in found if self._is_event(message)]
             except Missing:
                 with contextlib.suppress(BrokerAway):
-                    await self._ensure()
+                    await self._streams.lost_events()
             except BrokerAway:
                 if self._link.closed:
                     raise
@@ -200,34 +215,70 @@ class NatsControlBroker:
                 return []
             await asyncio.sleep(min(PAUSE, left))
 
+    def _is_event(self, message: Msg) -> bool:
+        """Whether a worker has published it; else it is an answer that somebody let the server give there."""
+        if "Nats-Msg-Id" in (message.headers or {}):
+            return True
+        _LOG.warning("a message under %s is no event: it is dropped", message.subject)
+        self._link.hint(message.reply, b"+ACK")
+        return False
+
     async def answer(self, question: str, handler: Callable[[str, bytes], Awaitable[bytes]]) -> None:
         """Answer what workers ask; with several control planes one of them answers, questions side by side.
 
-        A handler that raises is logged, and the worker is told at once that there is no answer.
+        A handler that raises is logged, and the worker is told at once that there is no answer. A pool that is heard of
+        here gets its streams.
         """
 
         async def reply(message: Msg) -> None:
             data, headers = b"", None
             try:
-                data = await handler(subjects.pool_of(message.subject), message.data)
+                pool = subjects.pool_of(message.subject)
+                self._streams.heard_of(pool)
+                data = await handler(pool, message.data)
             except Exception as error:
                 _LOG.exception("the question %r could not be answered", question)
-                headers = {REFUSAL: type(error).__name__}
+                headers = {words.REFUSAL: type(error).__name__}
             await self._link.respond(message, data, headers)
 
         async def asked(message: Msg) -> None:
-            self._link.spawn(reply(message))
+            if words.is_question(message):
+                self._link.spawn(reply(message))
 
         await self._link.listen(subjects.any_ask(question), asked, subjects.CONTROL_GROUP)
 
+    # ------------------------------------------------------------ workers of other machines
+
     async def guard(self, gate: Gate) -> None:
-        """Let workers of other machines in by the word of ``gate``: not before the broker asks us."""
-        del gate
+        """Let workers of other machines in by the word of ``gate``, until :meth:`close`.
+
+        Raises :class:`BrokerAway`, and ValueError without an issuer.
+        """
+        if not self._issuer:
+            raise ValueError("without the key of the broker's callout nobody can be let in")
+        valid = RIGHTS_SECONDS if self._system else SHORT_RIGHTS_SECONDS
+        await Callout(self._link, self._issuer, gate, await account_of(self._link), valid).begin()
 
     async def disconnect(self, credential: int) -> None:
-        """End the connections that a credential has now: none is let in yet."""
-        del credential
+        """End the connections that a credential has now: at once by the system account's rights, else they end by
+        themselves within :data:`SHORT_RIGHTS_SECONDS`.
+
+        Raises :class:`BrokerAway`.
+        """
+        if self._system:
+            await connections.end(self._system, user_of(credential))
+            self._link.spawn(self._disconnect_again(self._system, user_of(credential)))
+
+    async def _disconnect_again(self, system: Link, user: str) -> None:
+        await asyncio.sleep(AGAIN_SECONDS)
+        with contextlib.suppress(BrokerAway):
+            await connections.end(system, user)
 
     async def close(self) -> None:
         """Leave; leases that were not settled run out."""
+        if self._watch:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        if self._system:
+            await self._system.close()
         await self._link.close()

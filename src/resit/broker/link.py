@@ -6,7 +6,6 @@ import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, cast
 
 from nats.aio.client import Client
@@ -15,6 +14,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError, NoRespondersError, UnexpectedEOF
 
+from resit.broker.address import Address
 from resit.ports import BrokerAway
 
 PATIENCE = 5.0
@@ -23,15 +23,16 @@ CONNECT_SECONDS = 10.0
 """Seconds that the first connection may take, in which the broker may still be starting."""
 PAUSE = 0.25
 """Seconds between two tries to reach or repair something that is not there."""
-LONGEST_PULL = 30.0
-"""Seconds of one waiting request for messages; longer waits are made of several."""
 
 GIVE_BACK = b"-NAK"
 """The word that ends a lease early."""
 
-_PING_SECONDS = 5
-_BREATH = 0.01
+BREATH = 0.01
 """Seconds between two tries after a lost connection, so that no loop is ever tight."""
+LONGEST_REFUSED = 5.0
+"""Seconds between two tries of who is not let in, at most: each asks a control plane, and nothing may change soon."""
+
+_PING_SECONDS = 5
 _LOG = logging.getLogger(__name__)
 
 Handler = Callable[[Msg], Awaitable[None]]
@@ -49,16 +50,8 @@ class Missing(Refused):
     """The stream or consumer does not exist (any more), or nobody listens on a subject."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where the broker is and what to present: ``url`` may list several servers, separated by commas."""
-
-    url: str
-    token: str = ""
-
-
 @contextlib.contextmanager
-def _seam(what: str):
+def seam(what: str):
     """Translate what the NATS client raises."""
     try:
         yield
@@ -71,7 +64,8 @@ def _seam(what: str):
         raise BrokerAway(f"{what}: {reason}") from error
 
 
-async def _subscribe(client: Client, subject: str, handler: Handler, group: str = "") -> Subscription:
+async def subscribe(client: Client, subject: str, handler: Handler, group: str = "") -> Subscription:
+    """Call ``handler`` for each message; one of ``group`` if it is named."""
     # One parameter that we do not use has an incomplete type in nats-py 2.16.
     return await client.subscribe(subject, queue=group, cb=handler)  # pyright: ignore[reportUnknownMemberType]
 
@@ -86,6 +80,7 @@ class Link:
         self._up = asyncio.Event()
         self._closing = False
         self._last_error = ""
+        self._refused = 0
         self._listeners: list[tuple[str, str, Handler]] = []
         self._limits: set[asyncio.Timeout] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -97,10 +92,17 @@ class Link:
         client = self._client = Client()
         self._last_error = ""
         try:
+            tls = self._address.tls()
             async with asyncio.timeout(within):
                 await client.connect(
-                    servers=[url.strip() for url in self._address.url.split(",")],
+                    servers=self._address.servers,
+                    user=self._address.user or None,
+                    password=self._address.password or None,
                     token=self._address.token or None,
+                    tls=tls,
+                    # Else the server's first words, in clear text, would decide whether we speak TLS at all.
+                    tls_handshake_first=tls is not None,
+                    inbox_prefix=self._address.inbox.encode(),
                     name=self._name,
                     connect_timeout=2,
                     reconnect_time_wait=cast("int", PAUSE),  # the client sleeps for it, a fraction is fine
@@ -113,21 +115,28 @@ class Link:
                     closed_cb=self._on_closed,
                 )
             for subject, group, handler in self._listeners:
-                await _subscribe(client, subject, handler, group)
+                await subscribe(client, subject, handler, group)
         except (NatsError, OSError, TimeoutError) as error:
             with contextlib.suppress(NatsError, OSError):
                 await client.close()
             reason = self._last_error or str(error) or "no answer"
             raise BrokerAway(f"no broker at {self._address.url}: {reason}") from error
-        self._up.set()
+        await self._on_up()
 
     async def _on_error(self, error: Exception) -> None:
         # A connection that breaks may be how the server ends it after it gave its reason: the reason is worth more.
         if not self._last_error or not isinstance(error, OSError | UnexpectedEOF):
             self._last_error = str(error) or type(error).__name__
+        if "permissions violation" in str(error).lower():
+            _LOG.warning("broker: %s", error)
+            return
         _LOG.debug("broker connection: %s", self._last_error)
+        if "authorization" in str(error).lower():
+            self._refused += 1
+            await asyncio.sleep(min(PAUSE * 2 ** (self._refused - 1), LONGEST_REFUSED))  # the client waits for us
 
     async def _on_up(self) -> None:
+        self._refused = 0
         self._up.set()
 
     async def _on_down(self) -> None:
@@ -171,12 +180,17 @@ class Link:
         task.add_done_callback(self._tasks.discard)
 
     @property
+    def connected(self) -> bool:
+        """Whether the broker can be reached now."""
+        return self._client.is_connected
+
+    @property
     def closed(self) -> bool:
         """Whether :meth:`close` was called."""
         return self._closing
 
     @contextlib.asynccontextmanager
-    async def _within(self, seconds: float) -> AsyncGenerator[Client]:
+    async def within(self, seconds: float) -> AsyncGenerator[Client]:
         """The connected client; TimeoutError after ``seconds``, or at once when the connection is lost inside."""
         if self._closing:
             raise BrokerAway("the connection to the broker was closed")
@@ -209,15 +223,15 @@ class Link:
         while True:
             left = end - time.monotonic()
             try:
-                with _seam(what):
-                    async with self._within(left) as client:
+                with seam(what):
+                    async with self.within(left) as client:
                         return await client.request(subject, data, timeout=left + 1, headers=headers)
             except Refused:
                 raise
             except BrokerAway:
                 if self._closing or time.monotonic() >= end:
                     raise
-                await asyncio.sleep(_BREATH)
+                await asyncio.sleep(BREATH)
 
     async def api(self, call: str, body: dict[str, Any]) -> dict[str, Any]:
         """Call JetStream's API. Raises :class:`Missing`, :class:`Refused`, :class:`BrokerAway`."""
@@ -230,12 +244,29 @@ class Link:
         answer = await self.request(subject, data, headers=headers, what="publish")
         _unwrap(answer, "publish")
 
-    async def send(self, subject: str, data: bytes, reply_wait: float = PATIENCE) -> None:
-        """Publish to whoever listens now; returns when the broker has it."""
-        with _seam("publish"):
-            async with self._within(reply_wait) as client:
-                await client.publish(subject, data)
-                await client.flush(timeout=cast("int", reply_wait))
+    async def send(self, subject: str, data: bytes, headers: dict[str, str] | None = None) -> None:
+        """Publish to whoever listens now; returns when the broker has it. Raises :class:`BrokerAway`."""
+        with seam("publish"):
+            async with self.within(PATIENCE) as client:
+                await client.publish(subject, data, headers=headers)
+                await client.flush(timeout=cast("int", PATIENCE))
+
+    async def gather(self, subject: str, data: bytes, quiet: float) -> list[Msg]:
+        """Send, and all the answers, until none has come for ``quiet`` seconds. Raises :class:`BrokerAway`."""
+        answers: asyncio.Queue[Msg] = asyncio.Queue()
+        with seam("gather"):
+            async with self.within(PATIENCE) as client:
+                inbox = client.new_inbox()
+                subscription = await subscribe(client, inbox, answers.put)
+                found: list[Msg] = []
+                try:
+                    await client.publish(subject, data, reply=inbox)
+                    with contextlib.suppress(TimeoutError):
+                        while True:
+                            found.append(await asyncio.wait_for(answers.get(), quiet))
+                finally:
+                    await subscription.unsubscribe()
+        return found
 
     def hint(self, subject: str, data: bytes) -> None:
         """Publish when that is possible; nobody waits for it and nobody minds when it is lost."""
@@ -253,145 +284,11 @@ class Link:
 
     async def listen(self, subject: str, handler: Handler, group: str = "") -> None:
         """Call ``handler`` for each message, now and after every reconnection; one of ``group`` if it is named."""
-        with _seam("subscribe"):
-            async with self._within(PATIENCE) as client:
-                await _subscribe(client, subject, handler, group)
+        with seam("subscribe"):
+            async with self.within(PATIENCE) as client:
+                await subscribe(client, subject, handler, group)
                 await client.flush(timeout=cast("int", PATIENCE))
         self._listeners.append((subject, group, handler))
-
-    # ------------------------------------------------------------ messages under a lease
-
-    async def pull(self, stream: str, consumer: str, limit: int, wait: float) -> list[Msg]:
-        """Up to ``limit`` messages: as soon as there is one, with what else is there; an empty list after ``wait``.
-
-        A reconnection in between is bridged. Raises :class:`Missing` at once when the consumer does not exist, and
-        :class:`BrokerAway` when the broker was away at the end of ``wait``.
-        """
-        end = time.monotonic() + wait
-        if limit > 1 or wait <= 0:
-            with contextlib.suppress(_ConnectionLost):
-                if found := await self._pull_once(stream, consumer, limit, None, max(wait, 1.0)):
-                    return found
-        while (left := end - time.monotonic()) > 0:
-            try:
-                found = await self._pull_once(stream, consumer, 1, min(left, LONGEST_PULL), left)
-            except _ConnectionLost:
-                await asyncio.sleep(_BREATH)
-                continue
-            if found:
-                return found + await self._more(stream, consumer, limit - 1, found)
-        if not self._client.is_connected:
-            raise BrokerAway("pull: the connection is lost")
-        return []
-
-    async def _more(self, stream: str, consumer: str, limit: int, found: list[Msg]) -> list[Msg]:
-        """What else is there now; ``found`` goes back when the caller leaves meanwhile."""
-        if limit < 1:
-            return []
-        try:
-            return await self._pull_once(stream, consumer, limit, None, 1.0)
-        except BrokerAway:
-            return []
-        except BaseException:
-            for message in found:
-                self.hint(message.reply, GIVE_BACK)
-            raise
-
-    async def _pull_once(
-        self, stream: str, consumer: str, count: int, expires: float | None, patience: float
-    ) -> list[Msg]:
-        """One request for ``count`` messages: what is there now, or what comes until ``expires``.
-
-        The server answers with each message and, when it ends the request before ``count``, with a status. So no
-        message can come after a normal end, and nothing waits in a forgotten inbox until its lease runs out.
-        """
-        call = {"batch": count, "no_wait": True}
-        if expires is not None:
-            call = {"batch": count, "expires": int(expires * 1e9)}
-        with _seam("pull"):
-            async with self._within(patience) as client:
-                inbox = _Inbox(client)
-        try:
-            with _seam("pull"):
-                # A server that hangs says nothing: one second more than agreed, and we ask again.
-                async with self._within((expires or 0.0) + 1.0):
-                    await inbox.open()
-                    subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
-                    await inbox.client.publish(subject, json.dumps(call).encode(), reply=inbox.subject)
-                    await inbox.fill(count)
-                    await inbox.close()
-        except Missing:
-            self.spawn(inbox.close())
-            raise
-        except BrokerAway as away:
-            self.spawn(inbox.give_back())
-            raise _ConnectionLost(str(away)) from away
-        except BaseException:
-            self.spawn(inbox.give_back())
-            raise
-        return inbox.found
-
-
-class _ConnectionLost(BrokerAway):
-    """A request for messages was cut off; it may be made again."""
-
-
-class _Inbox:
-    """Where the answers to one request for messages arrive."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self.subject = client.new_inbox()
-        self.found: list[Msg] = []
-        self._queue: asyncio.Queue[Msg] = asyncio.Queue()
-        self._subscription: Subscription | None = None
-
-    async def open(self) -> None:
-        """Begin to receive."""
-        self._subscription = await _subscribe(self.client, self.subject, self._take)
-
-    async def _take(self, message: Msg) -> None:
-        self._queue.put_nowait(message)
-
-    async def fill(self, count: int) -> None:
-        """Wait for ``count`` messages or the end of the request. Raises :class:`Missing`."""
-        while len(self.found) < count:
-            message = await self._queue.get()
-            if message.reply:
-                self.found.append(message)
-                continue
-            headers = message.headers or {}
-            status, words = headers.get("Status", ""), headers.get("Description", "")
-            if status == "100":  # the server is alive and has nothing
-                continue
-            if self.found:
-                return
-            if status == "503" or "Consumer Deleted" in words:
-                raise Missing(words or "no such consumer")
-            if status not in {"404", "408"}:  # e.g. a new leader in a cluster: ask again, not at once
-                await asyncio.sleep(PAUSE)
-            return
-
-    async def close(self) -> None:
-        """Forget the inbox after the normal end of its request."""
-        if self._subscription:
-            with contextlib.suppress(NatsError, OSError):
-                await self._subscription.unsubscribe()
-
-    async def give_back(self) -> None:
-        """Withdraw an abandoned request, and return what was on its way to us, so that nobody waits for its lease.
-
-        What the server is just routing when the request is withdrawn goes nowhere: that comes back with its lease.
-        """
-        if self._subscription:
-            with contextlib.suppress(NatsError, OSError, TimeoutError):
-                await self._subscription.drain()
-        while not self._queue.empty():
-            self.found.append(self._queue.get_nowait())
-        for message in self.found:
-            if message.reply:
-                with contextlib.suppress(NatsError, OSError):
-                    await self.client.publish(message.reply, GIVE_BACK)
 
 
 def _unwrap(answer: Msg, what: str) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""The bundled nats-server: a child process on a free loopback port, which dies with its parent."""
+"""The bundled nats-server: a child process that dies with its parent.
+
+It listens on a free loopback port, or, when workers of other machines are to join, where the operator says, with TLS.
+"""
 
 import asyncio
 import contextlib
@@ -10,6 +13,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import sys
 import sysconfig
 import time
@@ -17,14 +21,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from resit.broker.address import Address
+from resit.broker.certificates import BadCertificate, ServerTls, Shown, prepare
+from resit.broker.configuration import MAX_PAYLOAD, Listen, Users, configuration
+from resit.broker.files import remembered, write_private
+from resit.broker.nkeys import BadKey, Issuer
+
+__all__ = ["MAX_PAYLOAD", "BundledServer", "ServerFailed", "ServerTls"]
+
 READY_SECONDS = 5.0
 """How long a starting server may take until it answers."""
 STOP_SECONDS = 5.0
 """How long a server may take to write its state when it is asked to stop; then it is killed."""
-MAX_PAYLOAD = 8 * 1024 * 1024
-"""Bytes of one message, headers included; the default of NATS, so that a cluster needs no other setting."""
 _PR_SET_PDEATHSIG = 1
-_HOST = "127.0.0.1"
+_LOOPBACK = "127.0.0.1"
 
 
 class ServerFailed(Exception):
@@ -67,23 +77,70 @@ class BundledServer:
     that clients find it again. Start it from the main thread: the kernel ends it when the thread that started it ends.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, tls: ServerTls | None = None, workers_listen: str = "", pool: str = "default") -> None:
+        """``workers_listen``: ``host:port`` where workers of other machines connect, over TLS; empty: they can't.
+
+        ``pool``: what the worker beside the server works for. Raises ValueError for what is no address.
+        """
+        self._listen = Listen.of(workers_listen) if workers_listen else Listen(_LOOPBACK, 0)
+        self._tls = (tls or ServerTls()) if workers_listen else None
+        self._pool = pool
+        self._shown: Shown | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._place: _Place | None = None
         self._lock: int | None = None
         self._stopping = False
         self._port = 0
-        self._token = ""
+        self._users = Users("", "", "")
+        self._issuer: Issuer | None = None
 
     @property
     def url(self) -> str:
-        """Where clients connect, e.g. ``nats://127.0.0.1:41235``; valid after :meth:`start`."""
-        return f"nats://{_HOST}:{self._port}"
+        """Where clients of this machine connect, e.g. ``nats://127.0.0.1:41235``; valid after :meth:`start`."""
+        return f"{'tls' if self._tls else 'nats'}://{Listen(self._listen.reachable, self._port)}"
 
     @property
-    def token(self) -> str:
-        """What clients present; valid after :meth:`start`."""
-        return self._token
+    def workers_url(self) -> str:
+        """Where workers of other machines connect; empty when they can't. Valid after :meth:`start`."""
+        if not self._tls:
+            return ""
+        name = next(iter(self._tls.names), "")
+        if not name:
+            name = socket.gethostname() if self._listen.everywhere else self._listen.host
+        return f"tls://{Listen(name, self._port)}"
+
+    @property
+    def ca_pem(self) -> str:
+        """The authority that workers of other machines must trust, PEM; empty: one that machines trust anyway."""
+        return self._shown.authority if self._shown else ""
+
+    @property
+    def control(self) -> Address:
+        """Where and as whom a control plane connects; valid after :meth:`start`."""
+        return self._as("control", self._users.control)
+
+    @property
+    def system(self) -> Address:
+        """The same for the user that may end connections."""
+        return self._as("system", self._users.system)
+
+    @property
+    def local(self) -> Address:
+        """The same for the worker beside the server: it has the rights of its pool."""
+        return self._as("local", self._users.local)
+
+    def _as(self, user: str, password: str) -> Address:
+        ca, exact = (self._shown.authority, False) if self._shown else ("", False)
+        if self._shown and not ca:
+            ca, exact = self._shown.own, True
+        return Address(self.url, user=user, password=password, ca=ca, exact=exact)
+
+    @property
+    def issuer(self) -> Issuer:
+        """The key with which workers of other machines are let in; valid after :meth:`start`."""
+        if not self._issuer:
+            raise ServerFailed("the broker was not started")
+        return self._issuer
 
     @property
     def pid(self) -> int:
@@ -103,27 +160,56 @@ class BundledServer:
         self._take_lock(place)
         try:
             await _end_leftover(place)
-            self._token = _remembered_token(place.root / "token")
-            await self._start_on_a_free_port(place)
+            self._remember(place.root)
+            if self._tls:
+                self._shown = prepare(data_dir.absolute() / "tls", self._tls, self._listen.host)
+            await self._start_on_its_port(place)
+        except (BadCertificate, BadKey) as error:
+            await self.stop()
+            raise ServerFailed(str(error)) from error
         except BaseException:
             await self.stop()
             raise
 
-    async def _start_on_a_free_port(self, place: _Place) -> None:
+    def _remember(self, root: Path) -> None:
+        """Passwords and the key, the same at each start."""
+        keys = root / "keys"
+        keys.mkdir(exist_ok=True, mode=0o700)
+        self._users = Users(*(remembered(keys / name) for name in ("control", "local", "system")))
+        self._issuer = Issuer.from_seed(remembered(keys / "issuer", lambda: Issuer.new().seed))
+        (root / "token").unlink(missing_ok=True)  # of a former release, which had one for everybody
+
+    async def _start_on_its_port(self, place: _Place) -> None:
+        if self._listen.port:
+            self._port = self._listen.port
+            await self._start_once(place)
+            return
         for last in (False, False, True):  # another process may take the port between the look and the start
-            self._port = _free_port(place.root / "port")
+            self._port = _free_port(self._listen.host, place.root / "port")
             try:
                 await self._start_once(place)
             except ServerFailed as failed:
                 if last or "address already in use" not in str(failed):
                     raise
             else:
-                _write_private(place.root / "port", str(self._port))
+                write_private(place.root / "port", str(self._port))
                 return
 
     async def _start_once(self, place: _Place) -> None:
         name = f"resit-{secrets.token_hex(8)}"
-        _write_private(place.config, _configuration(place, name, self._port, self._token))
+        listen = Listen(self._listen.host, self._port)
+        text = configuration(
+            name=name,
+            listen=listen,
+            store=place.root / "store",
+            log=place.log,
+            users=self._users,
+            pool=self._pool,
+            issuer=self.issuer.public,
+            shown=self._shown,
+            advertise=self.workers_url.removeprefix("tls://"),
+        )
+        write_private(place.config, text)
         with contextlib.suppress(FileNotFoundError):
             place.log.replace(place.log.with_name("log.before"))
         with place.first_words.open("wb") as first_words:
@@ -144,7 +230,7 @@ class BundledServer:
                 raise ServerFailed(
                     f"the broker could not be started: {error}; RESIT_NATS_SERVER may name another nats-server"
                 ) from error
-        _write_private(place.root / "pid", str(self._process.pid))
+        write_private(place.root / "pid", str(self._process.pid))
         await self._ready(self._process, place, name)
 
     async def _ready(self, process: asyncio.subprocess.Process, place: _Place, name: str) -> None:
@@ -153,7 +239,7 @@ class BundledServer:
         while time.monotonic() < end:
             if process.returncode is not None:
                 raise ServerFailed(f"the broker ended at its start: {place.last_line()}")
-            if await _greeting(self._port) == name:
+            if await _greeting(self._listen.reachable, self._port, self.control.tls()) == name:
                 return
             await asyncio.sleep(0.005)
         raise ServerFailed(f"the broker did not answer within {READY_SECONDS:.0f} s: {place.last_line()}")
@@ -214,62 +300,17 @@ def _binary() -> str:
     return found
 
 
-def _configuration(place: _Place, name: str, port: int, token: str) -> str:
-    """The server's settings. JSON strings are valid strings of this format."""
-    text = {key: json.dumps(str(value), ensure_ascii=False) for key, value in _strings(place, name, port).items()}
-    return f"""# Written by Resit at each start.
-server_name: {text["name"]}
-listen: {text["listen"]}
-max_payload: {MAX_PAYLOAD}
-authorization {{ token: {json.dumps(token)} }}
-jetstream {{
-  store_dir: {text["store"]}
-  # fsync before a message is confirmed: what a worker has handed over survives a power cut
-  sync_interval: always
-  max_memory_store: 64MB
-  # a limit, not a reservation; by default it would be cut from what is free on the disk today
-  max_file_store: 16GB
-}}
-log_file: {text["log"]}
-logfile_size_limit: 1MB
-logfile_max_num: 2
-"""
-
-
-def _strings(place: _Place, name: str, port: int) -> dict[str, object]:
-    return {"name": name, "listen": f"{_HOST}:{port}", "store": place.root / "store", "log": place.log}
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replace a file that only we may read; never half written."""
-    fresh = path.with_name(f".{path.name}.new")
-    with contextlib.suppress(FileNotFoundError):
-        fresh.unlink()
-    with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(text)
-    fresh.replace(path)
-
-
-def _remembered_token(path: Path) -> str:
-    with contextlib.suppress(OSError):
-        if token := path.read_text().strip():
-            path.chmod(0o600)
-            return token
-    token = secrets.token_urlsafe(32)
-    _write_private(path, token)
-    return token
-
-
-def _free_port(remembered: Path) -> int:
+def _free_port(host: str, remembered: Path) -> int:
     wanted = 0
     with contextlib.suppress(OSError, ValueError):
         wanted = int(remembered.read_text())
     for port in (wanted, 0):
-        with socket.socket() as probe, contextlib.suppress(OSError, OverflowError):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe, contextlib.suppress(OSError, OverflowError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((_HOST, port))
+            probe.bind((host, port))
             return int(probe.getsockname()[1])
-    raise ServerFailed("no free port on 127.0.0.1 for the broker")
+    raise ServerFailed(f"no free port on {host} for the broker")
 
 
 def _die_with_parent() -> Callable[[], None] | None:
@@ -286,11 +327,11 @@ def _die_with_parent() -> Callable[[], None] | None:
     return ask
 
 
-async def _greeting(port: int) -> str:
+async def _greeting(host: str, port: int, tls: ssl.SSLContext | None) -> str:
     """The name of the NATS server that answers on ``port``, or an empty string."""
     try:
-        reader, writer = await asyncio.open_connection(_HOST, port)
-    except OSError:
+        reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port, ssl=tls), 1)
+    except (OSError, TimeoutError):
         return ""
     try:
         line = await asyncio.wait_for(reader.readline(), 1)

@@ -1,27 +1,27 @@
 """The names of everything that the broker holds; pure functions, the only place where subjects are made or taken apart.
 
-=========  ===================================  =======================================================
-stream     subject                              meaning
-=========  ===================================  =======================================================
-JOBS       ``jobs.<pool>.<kind>.<run>.<n>``     one unit of work; ``n`` is the lane, 0 where there is none
-BATCHES    ``batches.<pool>.<run>.<batch>``     one batch of a run
-EVENTS     ``events.<pool>.<run>``              what happened in a run
-(none)     ``cancel.<pool>.<run>``              stop a run, to every worker of its pool
-(none)     ``ask.<pool>.<question>``            request and reply, one control plane answers
-(none)     ``tell.<pool>.<address>``            a word to one worker
-(none)     ``control.signal``                   a word to every control plane
-=========  ===================================  =======================================================
+==================  ===========================================  ==================================================
+stream              subject                                      meaning
+==================  ===========================================  ==================================================
+JOBS_<pool>         ``jobs.<pool>.<urgency>.<kind>.<run>.<n>``   one unit of work; ``n`` is the lane, 0 where is none
+BATCHES_<pool>      ``batches.<pool>.<run>.<batch>``             one batch of a run
+EVENTS              ``events.<pool>.<run>``                      what happened in a run; control planes read it
+(none)              ``cancel.<pool>.<run>``                      stop a run, to every worker of its pool
+(none)              ``ask.<pool>.<question>``                    request and reply, one control plane answers
+(none)              ``tell.<pool>.<address>``                    a word to one worker
+(none)              ``control.signal``                           a word to every control plane
+==================  ===========================================  ==================================================
 
-The pool comes first so that rights can be cut by it.
+The pool comes first, and has streams of its own, so that rights can be cut by it (:mod:`resit.broker.rights`).
 """
 
 import re
 
-from resit.ports import Job
+from resit.ports import Job, Urgency
 
-JOBS = "JOBS"
-BATCHES = "BATCHES"
 EVENTS = "EVENTS"
+FORMER = ("JOBS", "BATCHES")
+"""Streams of the first releases, shared by all pools; their subjects would overlap with ours."""
 
 EVENTS_CONSUMER = "control"
 CONTROL_GROUP = "control"
@@ -44,28 +44,38 @@ def _word(text: str) -> str:
     return text
 
 
-def job(pool: str, job: Job) -> str:
+def jobs_stream(pool: str) -> str:
+    """The stream of a pool's jobs. Raises ValueError for a bad pool name."""
+    return f"JOBS_{check_pool(pool)}"
+
+
+def batches_stream(pool: str) -> str:
+    """The stream of a pool's batches. Raises ValueError for a bad pool name."""
+    return f"BATCHES_{check_pool(pool)}"
+
+
+def job(pool: str, job: Job, urgency: Urgency) -> str:
     """The subject of a job. Raises ValueError for a pool or kind that can't be part of a subject."""
-    return f"jobs.{check_pool(pool)}.{_word(job.kind)}.{job.run:d}.{job.number:d}"
+    return f"jobs.{check_pool(pool)}.{urgency.value}.{_word(job.kind)}.{job.run:d}.{job.number:d}"
 
 
 def parse_job(subject: str) -> Job:
     """The job that a subject names. Raises ValueError when it names none."""
     match subject.split("."):
-        case ["jobs", _, kind, run, number]:
+        case ["jobs", _, _, kind, run, number]:
             return Job(kind, int(run), int(number))
         case _:
             raise ValueError(f"not the subject of a job: {subject!r}")
 
 
-def pool_jobs(pool: str) -> str:
-    """Every job of a pool."""
-    return f"jobs.{check_pool(pool)}.>"
+def pool_jobs(pool: str, urgency: Urgency | None = None) -> str:
+    """Every job of a pool, or those of one urgency."""
+    return f"jobs.{check_pool(pool)}.{urgency.value}.>" if urgency else f"jobs.{check_pool(pool)}.>"
 
 
-def run_jobs(run: int, pool: str = "*") -> str:
+def run_jobs(pool: str, run: int) -> str:
     """Every job of a run."""
-    return f"jobs.{pool}.*.{run:d}.*"
+    return f"jobs.{check_pool(pool)}.*.*.{run:d}.*"
 
 
 def pool_batches(pool: str) -> str:
@@ -92,9 +102,9 @@ def parse_run_batch(subject: str) -> tuple[int, int]:
             raise ValueError(f"not the subject of a batch: {subject!r}")
 
 
-def run_batches(run: int, pool: str = "*") -> str:
+def run_batches(pool: str, run: int) -> str:
     """Every batch of a run."""
-    return f"batches.{pool}.{run:d}.*"
+    return f"batches.{check_pool(pool)}.{run:d}.*"
 
 
 def events(pool: str, run: int) -> str:
@@ -145,9 +155,9 @@ def pool_of(subject: str) -> str:
             raise ValueError(f"not a subject of a pool: {subject!r}")
 
 
-def pool_consumer(pool: str) -> str:
-    """The name of the consumer that all workers of a pool share."""
-    return f"pool-{check_pool(pool)}"
+def urgency_consumer(urgency: Urgency) -> str:
+    """The name of the consumer, in the stream of a pool's jobs, that all its workers share."""
+    return urgency.value
 
 
 def run_consumer(run: int) -> str:

@@ -1,57 +1,44 @@
 """The broker as a worker of one pool sees it."""
 
 import asyncio
-import contextlib
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from typing import Self
 
 from nats.aio.msg import Msg
 
-from resit.broker import subjects
+from resit.broker import subjects, words
+from resit.broker.address import Address
 from resit.broker.delivery import NatsDelivery
-from resit.broker.link import CONNECT_SECONDS, PAUSE, Address, Link, Missing
-from resit.broker.streams import ACK_WAIT, ensure_pool, ensure_streams
-from resit.ports import BrokerAway, Delivery, Job
+from resit.broker.link import CONNECT_SECONDS, PATIENCE, PAUSE, Link, Missing
+from resit.broker.pull import pull
+from resit.ports import BrokerAway, Delivery, Job, Urgency
 
-REFUSAL = "Resit-Error"
-"""The header of an answer that says why there is none."""
+_URGENT_FIRST = [subjects.urgency_consumer(urgency) for urgency in Urgency]
 
 
 class NatsWorkerBroker:
-    """Implements :class:`resit.ports.WorkerBroker`."""
+    """Implements :class:`resit.ports.WorkerBroker`. It may make nothing at the broker: it waits until control has."""
 
-    def __init__(self, link: Link, pool: str, ack_wait: float) -> None:
+    def __init__(self, link: Link, pool: str) -> None:
         self._link = link
         self._pool = subjects.check_pool(pool)
-        self._ack_wait = ack_wait
+        # The broker compares ids over all pools: nobody may guess ours, and have our events taken for repetitions.
+        self._voice = secrets.token_hex(16)
 
     @classmethod
     async def connect(
-        cls,
-        address: Address,
-        pool: str,
-        *,
-        name: str = "resit-worker",
-        ack_wait: float = ACK_WAIT,
-        within: float = CONNECT_SECONDS,
+        cls, address: Address, pool: str, *, name: str = "resit-worker", within: float = CONNECT_SECONDS
     ) -> Self:
         """Connect as a worker of ``pool``. Raises :class:`BrokerAway` when that fails for ``within`` seconds."""
-        broker = cls(Link(address, name), pool, ack_wait)
+        broker = cls(Link(address, name), pool)
         await broker._link.open(within)
-        try:
-            await broker._ensure()
-        except BaseException:
-            await broker.close()
-            raise
         return broker
 
-    async def _ensure(self) -> None:
-        await ensure_streams(self._link)
-        await ensure_pool(self._link, self._pool, self._ack_wait)
-
     async def jobs(self, limit: int, wait: float) -> Sequence[tuple[Job, Delivery]]:
-        """Up to ``limit`` jobs of the pool; an empty list after ``wait`` seconds without any, or without a broker.
+        """Up to ``limit`` jobs of the pool, urgent ones first; an empty list after ``wait`` seconds without any, or
+        without a broker.
 
         Raises :class:`BrokerAway` only after :meth:`close`.
         """
@@ -59,12 +46,9 @@ class NatsWorkerBroker:
         while True:
             left = max(0.0, end - time.monotonic())
             try:
-                found = await self._link.pull(subjects.JOBS, subjects.pool_consumer(self._pool), limit, left)
+                found = await pull(self._link, subjects.jobs_stream(self._pool), _URGENT_FIRST, limit, left)
                 return [(subjects.parse_job(m.subject), NatsDelivery(self._link, m)) for m in found]
-            except Missing:  # the broker lost its store: make what we need, the reconciler fills it again
-                with contextlib.suppress(BrokerAway):
-                    await self._ensure()
-            except BrokerAway:
+            except BrokerAway:  # also when the pool is not made yet, or the broker lost its store: others make it
                 if self._link.closed:
                     raise
             if (left := end - time.monotonic()) <= 0:
@@ -80,7 +64,8 @@ class NatsWorkerBroker:
         while True:
             left = max(0.0, end - time.monotonic())
             try:
-                found = await self._link.pull(subjects.BATCHES, subjects.run_consumer(run), 1, left)
+                stream, consumer = subjects.batches_stream(self._pool), subjects.run_consumer(run)
+                found = await pull(self._link, stream, [consumer], 1, left)
             except Missing:  # it may be made again, so look now and then, but not in a tight loop
                 if (left := end - time.monotonic()) <= 0:
                     return None
@@ -93,49 +78,51 @@ class NatsWorkerBroker:
 
         Raises :class:`BrokerAway`, also when the broker is full; ValueError when ``data`` is over its limit (8 MiB).
         """
-        subject = subjects.events(self._pool, run)
-        try:
-            await self._link.store(subject, data, id)
-        except Missing:
-            await self._ensure()
-            await self._link.store(subject, data, id)
+        subject, end = subjects.events(self._pool, run), time.monotonic() + PATIENCE
+        while True:
+            try:
+                await self._link.store(subject, data, f"{self._voice}.{id}")
+            except Missing:  # a control plane makes the stream again
+                if time.monotonic() + PAUSE >= end:
+                    raise
+                await asyncio.sleep(PAUSE)
+            else:
+                return
 
     async def ask(self, question: str, data: bytes, wait: float) -> bytes:
         """Ask the control plane and wait for its answer, also while it is just restarting.
 
         Raises :class:`BrokerAway` when none answers in time, or when the one that tried could not.
         """
-        end = time.monotonic() + wait
+        subject, end = subjects.ask(self._pool, question), time.monotonic() + wait
         while True:
             left = end - time.monotonic()
             try:
-                answer = await self._link.request(
-                    subjects.ask(self._pool, question), data, wait=left, what=f"ask {question}"
-                )
+                answer = await self._link.request(subject, data, wait=left, what=f"ask {question}")
             except Missing as missing:
                 if end - time.monotonic() <= PAUSE:
                     raise BrokerAway(f"no control plane answers the question {question!r}") from missing
                 await asyncio.sleep(PAUSE)
                 continue
-            if problem := (answer.headers or {}).get(REFUSAL):
+            if problem := (answer.headers or {}).get(words.REFUSAL):
                 raise BrokerAway(f"the control plane could not answer the question {question!r}: {problem}")
             return answer.data
 
     async def on_cancel(self, handler: Callable[[int], None]) -> None:
         """Call ``handler`` with the run's number whenever a run of the pool is cancelled (or superseded)."""
 
-        async def told(message: Msg) -> None:
+        def told(message: Msg) -> None:
             handler(subjects.parse_cancel(message.subject))
 
-        await self._link.listen(subjects.pool_cancel(self._pool), told)
+        await words.listen(self._link, subjects.pool_cancel(self._pool), told)
 
     async def on_told(self, address: str, handler: Callable[[bytes], None]) -> None:
         """Call ``handler`` with what control planes tell the ``address``. Raises :class:`BrokerAway`, ValueError."""
 
-        async def told(message: Msg) -> None:
+        def told(message: Msg) -> None:
             handler(message.data)
 
-        await self._link.listen(subjects.tell(self._pool, address), told)
+        await words.listen(self._link, subjects.tell(self._pool, address), told)
 
     async def close(self) -> None:
         """Leave; leases that were not settled run out."""

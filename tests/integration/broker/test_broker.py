@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from resit.broker import streams
+from resit.broker.address import Address
 from resit.broker.control import NatsControlBroker
-from resit.broker.link import Address
 from resit.broker.server import MAX_PAYLOAD, BundledServer, ServerFailed, _binary
 from resit.broker.worker import NatsWorkerBroker
 from resit.ports import BrokerAway, Delivery, Job
@@ -34,17 +34,21 @@ class Stage:
         self.open: list[NatsWorkerBroker | NatsControlBroker] = []
         self.control: NatsControlBroker
 
-    @property
-    def address(self) -> Address:
-        return Address(self.server.url, self.server.token)
-
-    async def worker(self, pool: str = "main", lease: float = LEASE) -> NatsWorkerBroker:
-        worker = await NatsWorkerBroker.connect(self.address, pool, ack_wait=lease)
+    async def worker(self, pool: str = "main") -> NatsWorkerBroker:
+        """A worker with the rights of the pool that the server was started with, else with all rights."""
+        await self.control.ensure_pool(pool)
+        worker = await NatsWorkerBroker.connect(self.server.local if pool == "main" else self.server.control, pool)
         self.open.append(worker)
         return worker
 
     async def new_control(self, lease: float = LEASE) -> NatsControlBroker:
-        control = await NatsControlBroker.connect(self.address, ack_wait=lease, events_ack_wait=lease)
+        control = await NatsControlBroker.connect(
+            self.server.control,
+            issuer=self.server.issuer,
+            system=self.server.system,
+            ack_wait=lease,
+            events_ack_wait=lease,
+        )
         self.open.append(control)
         return control
 
@@ -56,7 +60,7 @@ class Stage:
 
 @asynccontextmanager
 async def staged(data: Path, lease: float = LEASE) -> AsyncGenerator[Stage]:
-    stage = Stage(BundledServer(), data)
+    stage = Stage(BundledServer(pool="main"), data)
     await stage.server.start(data)
     try:
         stage.control = await stage.new_control(lease)
@@ -86,7 +90,7 @@ async def one(call: Coroutine[Any, Any, Any]) -> Delivery:
 
 def test_a_job_reaches_one_worker_and_is_gone_when_settled(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        first, second = await stage.worker(lease=10), await stage.worker(lease=10)
+        first, second = await stage.worker(), await stage.worker()
         waiting = [asyncio.create_task(w.jobs(4, 0.3)) for w in (first, second)]
         await stage.control.publish_job("main", Job("shard", 5, 2), b"do it")
         taken = [item for found in await asyncio.gather(*waiting) for item in found]
@@ -127,7 +131,7 @@ def test_pools_are_apart(tmp_path: Path) -> None:
 
 def test_given_back_work_comes_again_at_once_or_after_a_delay(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        worker = await stage.worker(lease=10)
+        worker = await stage.worker()
         await stage.control.publish_job("main", PLAN, b"")
         delivery = await one(worker.jobs(1, 1))
         await delivery.give_back()
@@ -257,7 +261,7 @@ def test_a_run_that_nobody_opened_has_no_batches(tmp_path: Path) -> None:
 
 def test_work_on_its_way_to_a_caller_that_left_comes_back_at_once(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        worker, other = await stage.worker(lease=2), await stage.worker(lease=2)
+        worker, other = await stage.worker(), await stage.worker()
         at_once = 0
         for n in range(1, 21):
             leaving = asyncio.create_task(worker.jobs(1, 10))
@@ -393,7 +397,7 @@ def test_a_message_over_the_limit_is_the_callers_mistake(tmp_path: Path) -> None
 
 def test_events_survive_a_killed_server_and_everybody_comes_back(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        worker = await stage.worker(lease=10)
+        worker = await stage.worker()
         told: asyncio.Queue[int] = asyncio.Queue()
         await worker.on_cancel(told.put_nowait)
 
@@ -428,7 +432,7 @@ def test_events_survive_a_killed_server_and_everybody_comes_back(tmp_path: Path)
 @pytest.mark.parametrize("how", ["the server is restarted", "the client gives up"])
 def test_everybody_comes_back_when(how: str, tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
-        worker = await stage.worker(lease=10)
+        worker = await stage.worker()
         told: asyncio.Queue[int] = asyncio.Queue()
         await worker.on_cancel(told.put_nowait)
         await stage.control.open_batches("main", 1, 1)
@@ -485,10 +489,11 @@ def test_a_closed_connection_says_so(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- the server
 
 
-def test_no_broker_and_a_wrong_token_are_said_in_words(tmp_path: Path) -> None:
+def test_no_broker_and_a_wrong_password_are_said_in_words(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
+        wrong = Address(stage.server.url, user="control", password="wrong")
         with pytest.raises(BrokerAway, match=r"(?i)authorization"):
-            await NatsWorkerBroker.connect(Address(stage.server.url, "wrong"), "main", within=0.4)
+            await NatsWorkerBroker.connect(wrong, "main", within=0.4)
         with pytest.raises(BrokerAway, match="no broker at"):
             await NatsWorkerBroker.connect(Address("nats://127.0.0.1:9"), "main", within=0.4)
 
@@ -499,10 +504,10 @@ def test_the_server_keeps_its_secrets_and_its_port(tmp_path: Path) -> None:
     async def run() -> None:
         server = BundledServer()
         await server.start(tmp_path)
-        url, token = server.url, server.token
+        url, known = server.url, (server.control, server.local, server.system, server.issuer.seed)
         words = Path(f"/proc/{server.pid}/cmdline").read_text()
-        assert token not in words
-        for name in ("token", "config", "port", "pid"):
+        assert server.control.password not in words
+        for name in ("keys", "keys/control", "keys/local", "keys/system", "keys/issuer", "config", "port", "pid"):
             assert (tmp_path / "nats" / name).stat().st_mode & 0o077 == 0
         with pytest.raises(ServerFailed, match="another Resit"):
             await BundledServer().start(tmp_path)
@@ -511,7 +516,7 @@ def test_the_server_keeps_its_secrets_and_its_port(tmp_path: Path) -> None:
         await server.stop()
         assert await ended is None
         await server.start(tmp_path)
-        assert (server.url, server.token) == (url, token)
+        assert (server.url, known) == (url, (server.control, server.local, server.system, server.issuer.seed))
         await server.stop()
 
     asyncio.run(run())
