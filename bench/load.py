@@ -1,0 +1,177 @@
+"""Load: many runs reported and ingested while many clients read: ``python bench/load.py [--runs N] [--readers N]``.
+
+A server of its own with its real broker, database and workers; the tests are instant (``bench/instant``), so that all
+there is to do is Resit's. Afterwards every run must have every result: nothing lost, nothing twice. Prints how long it
+took, results a second, and the median and 99th percentile of each read under that load.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+RESIT = str(Path(sys.executable).with_name("resit"))
+INSTANT = Path(__file__).parent / "instant"
+PROJECT = "load"
+
+
+class Api:
+    """One connection to the native API."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def __call__(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """The status and the JSON of the answer."""
+        said = None if body is None else json.dumps(body)
+        self._connection.request(method, f"/resit/v1{path}", said, self._headers)
+        answer = self._connection.getresponse()
+        data = answer.read()
+        return answer.status, json.loads(data) if data else None
+
+
+class Readers:
+    """Clients that read as long as the load lasts."""
+
+    def __init__(self, port: int, token: str, count: int, pause: float) -> None:
+        self._times: dict[str, list[float]] = {}
+        self._codes: dict[int, int] = {}
+        self._stop = threading.Event()
+        self.newest = 1
+        self._threads = [
+            threading.Thread(target=self._read, args=(Api(port, token), number, pause), daemon=True)
+            for number in range(count)
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _read(self, api: Api, number: int, pause: float) -> None:
+        paths = (
+            ("run", "/runs/{run}"),
+            ("list of 50 runs", "/runs"),
+            ("ledger page", "/runs/{run}/tests?limit=100"),
+            ("failed of a run", "/runs/{run}/tests?outcome=failed"),
+            ("test cases", f"/projects/{PROJECT}/test-cases?limit=50"),
+        )
+        kinds = cycle(paths[number % len(paths) :] + paths[: number % len(paths)])
+        while not self._stop.wait(pause):
+            name, path = next(kinds)
+            began = time.perf_counter()
+            status, _ = api("GET", path.format(run=max(1, self.newest - number)))
+            self._times.setdefault(name, []).append(time.perf_counter() - began)
+            self._codes[status] = self._codes.get(status, 0) + 1
+
+    def __str__(self) -> str:
+        lines = [f"  answers: {' '.join(f'{count}x{code}' for code, count in sorted(self._codes.items()))}"]
+        for name, times in self._times.items():
+            times.sort()
+            half, most = times[len(times) // 2] * 1e3, times[int(len(times) * 0.99)] * 1e3
+            lines.append(f"  {name:20} {len(times):6} reads  p50 {half:7.1f} ms  p99 {most:7.1f} ms")
+        return "\n".join(lines)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def serve(folder: Path, port: int, slots: int, more: list[str]) -> "subprocess.Popen[bytes]":
+    """A server that answers."""
+    env = {**os.environ, "PYTHONPATH": str(INSTANT)}
+    command = [RESIT, "serve", "--data", str(folder), "--port", str(port), "--slots", str(slots), *more]
+    with (folder.parent / "server.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
+    for _ in range(300):
+        if process.poll() is not None:
+            break
+        if (folder / "url").exists():
+            return process
+        time.sleep(0.1)
+    raise SystemExit("the server does not answer")
+
+
+def load(port: int, token: str, options: argparse.Namespace, suite: Path) -> bool:
+    """Put the load on the server; True when every run has every result."""
+    api = Api(port, token)
+    project = {"slug": PROJECT, "source": str(suite), "executor": "instant", "config": str(options.tests)}
+    status, said = api("POST", "/projects", project)
+    if status != 201:
+        raise SystemExit(f"no project: {said}")
+    readers = Readers(port, token, options.readers, options.pause)
+    readers.start()
+    began = time.perf_counter()
+    ids = list[int]()
+    for _ in range(options.runs):
+        status, said = api("POST", f"/projects/{PROJECT}/runs", {})
+        if status != 201:
+            raise SystemExit(f"not requested: {said}")
+        ids.append(said["id"])
+        readers.newest = said["id"]
+    asked = time.perf_counter() - began
+    open_ = set(ids)
+    while open_ and time.perf_counter() - began < options.limit:
+        for id in sorted(open_)[:20]:
+            if api("GET", f"/runs/{id}")[1]["status"] == "finished":
+                open_.discard(id)
+        time.sleep(0.05)
+    took = time.perf_counter() - began
+    readers.stop()
+    bad = [id for id in ids if not _whole(api("GET", f"/runs/{id}")[1], options.tests)]
+    total = options.runs * options.tests
+    print(f"{options.runs} runs of {options.tests} results: requested in {asked:.1f} s, done in {took:.1f} s")
+    print(f"  {total / took:.0f} results/s, {options.runs / took:.1f} runs/s; incomplete: {bad or 'none'}")
+    print(f"while {options.readers} clients read, each every {options.pause} s:\n{readers}")
+    return not bad
+
+
+def _whole(run: dict[str, Any], tests: int) -> bool:
+    counts = run["counts"]
+    return run["verdict"] == "passed" and counts["passed"] == counts["total"] == tests
+
+
+def main() -> int:
+    """Measure, print, and say with 1 that something was lost."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--tests", type=int, default=200, help="of each run")
+    parser.add_argument("--readers", type=int, default=50)
+    parser.add_argument("--pause", type=float, default=1.0, help="seconds between two reads of a client")
+    parser.add_argument("--slots", type=int, default=4)
+    parser.add_argument("--limit", type=float, default=1800.0, help="seconds after which it is given up")
+    parser.add_argument("serve", nargs="*", help="more options of resit serve, after --")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="resit-load-") as folder:
+        data, suite, port = Path(folder) / "data", Path(folder) / "suite", free_port()
+        suite.mkdir()
+        server = serve(data, port, options.slots, options.serve)
+        try:
+            return int(not load(port, (data / "admin-token").read_text().strip(), options, suite))
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(30)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
