@@ -40,7 +40,7 @@ class Schedules(Shelf[Schedule]):
         return self._one(select(_S).where(_S.c.environment_id == environment_id, _OWN))
 
     def due(self, now: float, limit: int) -> Sequence[Schedule]:
-        query = select(_S).where(_S.c.next_at <= now).order_by(_S.c.next_at, _S.c.id).limit(limit)
+        query = select(_S).where(_S.c.next_at <= now, _S.c.active).order_by(_S.c.next_at, _S.c.id).limit(limit)
         return [schedule(row) for row in self._db.execute(query).mappings()]
 
     def take(self, schedule: Schedule, next_at: float | None) -> bool:

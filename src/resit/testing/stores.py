@@ -24,6 +24,7 @@ from resit.ports.reads import LedgerFilter, Reads, RunFilter
 from resit.testing import factories
 from resit.testing.factories import NOW, ODD, result, uuid_of
 from resit.testing.people_stores import PeopleContract
+from resit.testing.queue_stores import QueueContract
 from resit.testing.shelf_stores import ShelfContract
 
 
@@ -52,7 +53,7 @@ def planned_run(store: Store, *tests: PlannedTest) -> Run:
     return run
 
 
-class StoreContract(PeopleContract, ShelfContract):
+class StoreContract(PeopleContract, QueueContract, ShelfContract):
     """One test a promise; ``store`` and ``reads`` are fixtures of the derived class."""
 
     # ------------------------------------------------------------ transactions

@@ -57,7 +57,7 @@ def test_a_later_run_takes_the_place_of_all_before_it(world: World) -> None:
     ]  # fmt: skip
     for gone in (world.run(first.id), world.run(second.id)):
         assert (gone.superseded_by, gone.cancelled_by) == (third.id, "admin")
-        assert gone.cancel_reason
+        assert gone.cancel_reason == f"superseded by run {third.id} (group 'deploy')"
     assert third.status is ADMITTED, "the answer says how it stands"
 
 
