@@ -4,13 +4,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from resit.domain.ids import case_key, case_uuid
 from resit.domain.plan import PlannedTest
 from resit.domain.run import Run
 from resit.ports import CaseRow
 from resit.storage import rows, tables
+from resit.storage.dialect import insert_all, upsert
 from resit.storage.rows import dumps, loads
 
 _C = tables.test_cases
@@ -78,16 +78,14 @@ class Cases:
         project_uuid = self._db.execute(select(projects.c.uuid).where(projects.c.id == run.project_id)).scalar_one()
         seen = {"first_commit": run.commit, "last_commit": run.commit, "listed_in": run.id}
         values = [{**case_values(run, case_uuid(project_uuid, test.id), test), **seen} for test in tests]
-        if values:
-            statement = upsert(_C)
-            now = {name: statement.excluded[name] for name in _SUITE_SAYS}
-            self._db.execute(statement.on_conflict_do_update(index_elements=["project_id", "test"], set_=now), values)
+        statement = upsert(self._db, _C)
+        now = {name: statement.excluded[name] for name in _SUITE_SAYS}
+        insert_all(self._db, statement.on_conflict_do_update(index_elements=["project_id", "test"], set_=now), values)
         files = [
             {"project_id": run.project_id, "path": path, "created_at": run.touched_at}
             for path in dict.fromkeys(test.file for test in tests)
         ]
-        if files:
-            self._db.execute(upsert(tables.files).on_conflict_do_nothing(), files)
+        insert_all(self._db, upsert(self._db, tables.files).on_conflict_do_nothing(), files)
         self._db.execute(update(projects).where(projects.c.id == run.project_id).values(listed_in=run.id))
 
     def add(self, project_id: int, uuid: str, title: str, goal: str, now: float) -> int:

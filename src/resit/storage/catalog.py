@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from resit.domain.access import Token
 from resit.domain.project import Environment, Project
 from resit.storage import rows, tables
+from resit.storage.dialect import upsert
 
 
 class Projects:
@@ -142,7 +142,7 @@ class Workers:
 
     def seen(self, name: str, pool: str, slots: int, version: str, now: float) -> None:
         values = {"pool": pool, "slots": slots, "version": version, "seen_at": now}
-        statement = upsert(tables.workers).values(name=name, **values)
+        statement = upsert(self._db, tables.workers).values(name=name, **values)
         self._db.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
 
     def alive(self, pool: str, since: float) -> int:

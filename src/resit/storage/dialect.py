@@ -1,11 +1,186 @@
-"""What differs between the databases, in one place: statements that each of them has in words of its own."""
+"""What differs between the databases, in one place: words of SQL that mean the same in both.
 
-from sqlalchemy import Connection, Table
+``storage/connect.py`` has the list of all differences, ``times`` the words for times.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    ColumnElement,
+    Connection,
+    Insert,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    column,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from resit.storage.rows import dumps
+
+AT_ONCE = 10_000
+"""Rows that travel in one statement: a few megabytes."""
+
+
+def on_postgresql(connection: Connection) -> bool:
+    """True on PostgreSQL."""
+    return connection.dialect.name == "postgresql"
+
+
+# ------------------------------------------------------------ many rows
 
 
 def upsert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An insert into ``table`` that can say what becomes of a row that is there already (``on_conflict_do_…``)."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
+    return postgresql.insert(table) if on_postgresql(connection) else sqlite.insert(table)
+
+
+def insert_all(connection: Connection, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Execute an insert (or :func:`upsert`) for many rows, which all name the same columns, in few journeys.
+
+    No two rows may be about the same thing: PostgreSQL refuses to change a row twice in one statement.
+    """
+    if not rows:
+        return
+    if not on_postgresql(connection):
+        connection.execute(statement, rows)
+        return
+    table: Any = statement.table
+    names = list(rows[0])
+    given = _given(table, names)
+    whole = statement.from_select(names, select(*(given.c[name] for name in names)))
+    for some in _pieces(rows):
+        connection.execute(whole, {"given": some})
+
+
+def update_all(connection: Connection, table: Table, key: Collection[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Change many rows, each found by its columns of ``key``, in few journeys. All name the same columns."""
+    if not rows:
+        return
+    names = list(rows[0])
+    changed = [name for name in names if name not in key]
+    if not on_postgresql(connection):
+        found = and_(*(table.c[name] == bindparam(f"key_{name}") for name in key))
+        statement = update(table).where(found).values({name: bindparam(name) for name in changed})
+        said = [{f"key_{name}" if name in key else name: row[name] for name in names} for row in rows]
+        connection.execute(statement, said)
+        return
+    given = _given(table, names)
+    found = and_(*(table.c[name] == given.c[name] for name in key))
+    whole = update(table).where(found).values({name: given.c[name] for name in changed})
+    for some in _pieces(rows):
+        connection.execute(whole, {"given": some})
+
+
+def _given(table: Table, names: Sequence[str]) -> Any:
+    """Rows that come as JSON, with the columns of a table."""
+    columns = [column(name, table.c[name].type) for name in names]
+    found = func.json_to_recordset(cast(bindparam("given", type_=Text), JSON))
+    return found.table_valued(*columns).render_derived(name="given", with_types=True)
+
+
+def _pieces(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for start in range(0, len(rows), AT_ONCE):
+        yield dumps(rows[start : start + AT_ONCE])
+
+
+# ------------------------------------------------------------ lists of values
+
+
+def listed(connection: Connection, values: Collection[str]) -> Any:
+    """Texts as a relation with the column ``value``, however many they are; each once."""
+    each = list(dict.fromkeys(values))
+    if on_postgresql(connection):
+        found = func.unnest(bindparam("listed", each, postgresql.ARRAY(Text), unique=True))
+        return found.table_valued(column("value", Text), name="listed").render_derived()
+    return func.json_each(dumps(each)).table_valued("value")
+
+
+# ------------------------------------------------------------ texts
+
+
+class _Word(FunctionElement[Any]):
+    """A word with a spelling for each database."""
+
+    inherit_cache = True
+
+
+class like(_Word):  # noqa: N801 - a word of SQL
+    """A text fits a pattern, whatever the case of its letters of ASCII; a backslash stands before what means itself."""
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, text: ColumnElement[Any], pattern: str) -> None:
+        super().__init__(text, bindparam("pattern", pattern, Text, unique=True))
+
+
+class before_slash(_Word):  # noqa: N801
+    """A text up to its first slash; empty for one without."""
+
+    type = Text()
+    inherit_cache = True
+
+    def __init__(self, text: ColumnElement[Any]) -> None:
+        super().__init__(text)
+
+
+class member(_Word):  # noqa: N801
+    """A member of a JSON object that is kept as text; null where there is none, or the text is empty."""
+
+    type = Text()
+    inherit_cache = True
+
+    def __init__(self, text: ColumnElement[Any], name: str) -> None:
+        super().__init__(func.nullif(text, ""), bindparam("member", name, Text, unique=True))
+
+
+def _parts(element: _Word, compiler: SQLCompiler, words: dict[str, Any]) -> list[str]:
+    return [compiler.process(part, **words) for part in element.clauses]
+
+
+@compiles(like, "sqlite")
+def _(element: like, compiler: SQLCompiler, **words: Any) -> str:  # pyright: ignore[reportUnusedFunction]
+    text, pattern = _parts(element, compiler, words)
+    return f"({text} LIKE {pattern} ESCAPE '\\')"
+
+
+@compiles(like, "postgresql")
+def _(element: like, compiler: SQLCompiler, **words: Any) -> str:  # pyright: ignore[reportUnusedFunction]
+    text, pattern = _parts(element, compiler, words)
+    return f"({text} ILIKE {pattern} ESCAPE '\\')"
+
+
+@compiles(before_slash, "sqlite")
+def _(element: before_slash, compiler: SQLCompiler, **words: Any) -> str:  # pyright: ignore[reportUnusedFunction]
+    (text,) = _parts(element, compiler, words)
+    return f"substr({text}, 1, instr({text}, '/') - 1)"
+
+
+@compiles(before_slash, "postgresql")
+def _(element: before_slash, compiler: SQLCompiler, **words: Any) -> str:  # pyright: ignore[reportUnusedFunction]
+    (text,) = _parts(element, compiler, words)
+    return f"left({text}, greatest(strpos({text}, '/') - 1, 0))"
+
+
+@compiles(member, "sqlite")
+def _(element: member, compiler: SQLCompiler, **words: Any) -> str:  # pyright: ignore[reportUnusedFunction]
+    text, name = _parts(element, compiler, words)
+    return f"json_extract({text}, '$.' || {name})"
+
+
+@compiles(member, "postgresql")
+def _(element: member, compiler: SQLCompiler, **words: Any) -> str:  # pyright: ignore[reportUnusedFunction]
+    text, name = _parts(element, compiler, words)
+    return f"(CAST({text} AS JSON) ->> {name})"

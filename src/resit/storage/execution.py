@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable, Sequence, Set
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from resit.domain.attempt import Attempt, AttemptState, BatchState
 from resit.ports import ArtifactRow, Outgoing, StoredResult
 from resit.storage import rows, tables
+from resit.storage.dialect import insert_all, upsert
 
 _B = tables.batches
 _A = tables.attempts
@@ -23,8 +23,7 @@ class Batches:
 
     def add(self, run_id: int, numbers: Iterable[int]) -> None:
         values = [{"run_id": run_id, "number": number} for number in numbers]
-        if values:
-            self._db.execute(insert(_B), values)
+        insert_all(self._db, insert(_B), values)
 
     def get(self, run_id: int, number: int) -> BatchState | None:
         found = self._states(select(_B).where(_B.c.run_id == run_id, _B.c.number == number))
@@ -105,31 +104,30 @@ class Results:
         self._db = connection
 
     def add(self, run_id: int, results: Sequence[StoredResult]) -> None:
-        if results:
-            statement = upsert(tables.results).on_conflict_do_nothing()
-            self._db.execute(statement, [rows.result_values(run_id, result) for result in results])
+        statement = upsert(self._db, tables.results).on_conflict_do_nothing()
+        insert_all(self._db, statement, [rows.result_values(run_id, result) for result in results])
 
     def add_artifacts(self, artifacts: Sequence[ArtifactRow]) -> None:
         if not artifacts:
             return
-        statement = upsert(tables.artifacts)
+        statement = upsert(self._db, tables.artifacts)
         # An upload may have come first: it knew the size and that the file is stored, but not what it is about.
         told = ("ordinal", "attempt", "retry", "name", "content_type")
-        self._db.execute(
-            statement.on_conflict_do_update(
-                index_elements=["id"],
-                set_={name: statement.excluded[name] for name in told},
-                where=tables.artifacts.c.run_id == statement.excluded.run_id,
-            ),
-            [rows.artifact_values(artifact) for artifact in artifacts],
+        known = statement.on_conflict_do_update(
+            index_elements=["id"],
+            set_={name: statement.excluded[name] for name in told},
+            where=tables.artifacts.c.run_id == statement.excluded.run_id,
         )
+        # What is said last of a file counts.
+        each = {artifact.id: artifact for artifact in artifacts}
+        insert_all(self._db, known, [rows.artifact_values(each[id]) for id in sorted(each)])
 
     def artifact(self, id: str) -> ArtifactRow | None:
         row = self._db.execute(select(tables.artifacts).where(tables.artifacts.c.id == id)).mappings().first()
         return rows.artifact(row) if row else None
 
     def save_artifact(self, artifact: ArtifactRow) -> None:
-        statement = upsert(tables.artifacts).values(rows.artifact_values(artifact))
+        statement = upsert(self._db, tables.artifacts).values(rows.artifact_values(artifact))
         self._db.execute(
             statement.on_conflict_do_update(
                 index_elements=["id"], set_={"size": artifact.size, "stored": artifact.stored}
@@ -167,7 +165,7 @@ class Messages:
                 {"kind": m.kind, "run_id": m.run_id, "pool": m.pool, "number": m.number, "data": m.data}
                 for m in messages
             ]
-            self._db.execute(insert(tables.outbox), values)
+            insert_all(self._db, insert(tables.outbox), values)
 
     def pending(self, limit: int) -> Sequence[Outgoing]:
         query = select(tables.outbox).order_by(tables.outbox.c.id).limit(limit)

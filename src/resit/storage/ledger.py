@@ -8,7 +8,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
-    bindparam,
     case,
     delete,
     func,
@@ -17,7 +16,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from resit.domain import wire
 from resit.domain.ledger import Counts, Row
@@ -28,6 +26,7 @@ from resit.ports import Ledgered
 from resit.storage import rows as convert
 from resit.storage import tables
 from resit.storage.cases import case_values, slices
+from resit.storage.dialect import insert_all, listed, update_all, upsert
 
 _L = tables.ledger
 _C = tables.test_cases
@@ -46,11 +45,10 @@ class Ledger:
     def add(self, run: Run, rows: Sequence[Ledgered]) -> None:
         if not rows:
             return
-        self._db.execute(insert(_L), [convert.ledger_values(run.id, row, run.seq) for row in rows])
+        insert_all(self._db, insert(_L), [convert.ledger_values(run.id, row, run.seq) for row in rows])
         # What was asked for and is not there needs a number too, for the API that knows tests by their numbers alone.
         gone = [case_values(run, row.case_uuid, row.test) for row in rows if row.row.outcome is Outcome.NOT_FOUND]
-        if gone:
-            self._db.execute(upsert(_C).on_conflict_do_nothing(), gone)
+        insert_all(self._db, upsert(self._db, _C).on_conflict_do_nothing(), gone)
 
     def blocking(self, run_id: int) -> Sequence[Ledgered]:
         outcomes = [Outcome.FAILED.value, Outcome.ERRORED.value]
@@ -68,7 +66,7 @@ class Ledger:
     def of_tests(self, run_id: int, tests: Collection[str]) -> Sequence[Row]:
         # With an IN list SQLite's planner, which has no statistics, reads all rows of the run: 6 ms of 20,000, for each
         # report. An outer join it can't turn round: for each name, a search in the index.
-        names = func.json_each(convert.dumps(list(dict.fromkeys(tests)))).table_valued("value")
+        names = listed(self._db, tests)
         query = select(_L).select_from(names.outerjoin(_L, (_L.c.run_id == run_id) & (_L.c.test == names.c.value)))
         found = self._db.execute(query).mappings()
         return [convert.ledger_row(row) for row in found if row["ordinal"] is not None]
@@ -93,12 +91,8 @@ class Ledger:
         return [convert.ledger_row(row) for row in self._db.execute(query).mappings()]
 
     def save(self, run_id: int, rows: Iterable[Row], seq: int) -> None:
-        values = [{"b_run": run_id, "b_ordinal": row.ordinal, "seq": seq, **convert.ledger_state(row)} for row in rows]
-        if not values:
-            return
-        names = [name for name in values[0] if not name.startswith("b_")]
-        statement = update(_L).where(_L.c.run_id == bindparam("b_run"), _L.c.ordinal == bindparam("b_ordinal"))
-        self._db.execute(statement.values({name: bindparam(name) for name in names}), values)
+        values = [{"run_id": run_id, "ordinal": row.ordinal, "seq": seq, **convert.ledger_state(row)} for row in rows]
+        update_all(self._db, _L, ("run_id", "ordinal"), values)
 
     def counts(self, run_id: int) -> Counts:
         state = case(
@@ -117,7 +111,7 @@ class Ledger:
 
     def stage(self, run_id: int, claim: str, number: int, tests: Sequence[PlannedTest]) -> None:
         text = convert.dumps([wire.test_to_wire(test) for test in tests])
-        statement = upsert(tables.plan_parts).values(run_id=run_id, claim=claim, number=number, tests=text)
+        statement = upsert(self._db, tables.plan_parts).values(run_id=run_id, claim=claim, number=number, tests=text)
         self._db.execute(statement.on_conflict_do_nothing())
 
     def staged(self, run_id: int, claim: str) -> Sequence[tuple[int, Sequence[PlannedTest]]]:

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 from resit.domain.errors import Conflict
+from resit.storage.connect import transaction
 
 _FOLDER = Path(__file__).parent / "migrations"
+_OLDEST_POSTGRESQL = (13,)
 
 
 def newest() -> str:
@@ -16,29 +18,57 @@ def newest() -> str:
 
 def current(engine: Engine) -> str:
     """The migration that a database stands at; empty for a database that is new."""
-    if not inspect(engine).has_table("alembic_version"):
+    with transaction(engine, write=False) as connection:
+        return _current(connection)
+
+
+def _current(connection: Connection) -> str:
+    if not inspect(connection).has_table("alembic_version"):
         return ""
-    with engine.connect() as connection:
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
 
 
 def upgrade(engine: Engine, to: str = "head") -> bool:
-    """Apply what is missing; True when something was. Cheap when there is nothing to do.
+    """Apply what is missing, in one transaction; True when something was. Cheap when there is nothing to do.
 
-    Raises :class:`Conflict` for a database that a newer Resit has written.
+    Several may do it at the same time: one does, the others wait for it. Raises :class:`Conflict` for a database that a
+    newer Resit has written, or that can't be one of Resit's; :class:`Unavailable`.
     """
-    at = current(engine)
-    if at == newest():
+    if not _lacking(current(engine)):
         return False
-    if at > newest():
-        raise Conflict(f"the database is at version {at}, this Resit knows {newest()}: it was written by a newer Resit")
     # Alembic is slow to import, and most starts need none of it.
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
-    with engine.connect() as connection:
+    with transaction(engine, write=True) as connection:
+        if connection.dialect.name == "postgresql":
+            _prepare(connection)
+        if not _lacking(_current(connection)):
+            return False
         config.attributes["connection"] = connection
         command.upgrade(config, to)
     return True
+
+
+def _lacking(at: str) -> bool:
+    """Whether a database that stands at ``at`` lacks something."""
+    if at > newest():
+        raise Conflict(f"the database is at version {at}, this Resit knows {newest()}: it was written by a newer Resit")
+    return at < newest()
+
+
+def _prepare(connection: Connection) -> None:
+    """Wait for one's turn, and have as much time as it takes. Raises :class:`Conflict` for a server that won't do."""
+    from resit.storage.link import unhurried
+    from resit.storage.postgres import UPGRADING
+
+    if (connection.dialect.server_version_info or ()) < _OLDEST_POSTGRESQL:
+        raise Conflict(f"Resit needs PostgreSQL {_OLDEST_POSTGRESQL[0]} or newer")
+    if connection.execute(text("SHOW server_encoding")).scalar_one() != "UTF8":
+        raise Conflict(
+            "the database is not in UTF8: make one with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
+    unhurried(connection)
+    connection.execute(text(f"SELECT pg_advisory_xact_lock({UPGRADING})"))

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, case, false, func, or_, select
 from resit.domain.project import Platform, under_test
 from resit.ports.reads import CaseFilter, LedgerFilter, RunFilter, RunView, TestCase
 from resit.storage import rows, tables
+from resit.storage.dialect import before_slash, like, member
 
 _R, _L, _C, _E, _P = tables.runs, tables.ledger, tables.test_cases, tables.environments, tables.projects
 
@@ -41,7 +42,7 @@ def contains(text: str, *columns: ColumnElement[Any]) -> ColumnElement[bool]:
     # no database holds a NUL, and SQLite would read a pattern only up to it: it would find everything
     if "\0" in text:
         return false()
-    return or_(*(column.like(f"%{_literally(text)}%", escape="\\") for column in columns))
+    return or_(*(like(column, f"%{_literally(text)}%") for column in columns))
 
 
 def _titled(text: str, column: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -62,14 +63,14 @@ def ends(text: str, column: ColumnElement[Any]) -> ColumnElement[bool]:
     """The column ends with ``text``, in either case."""
     if "\0" in text:
         return false()
-    return column.like(f"%{_literally(text)}", escape="\\")
+    return like(column, f"%{_literally(text)}")
 
 
 def first_folder(name: str, column: ColumnElement[Any]) -> ColumnElement[bool]:
     """The first folder of a path has this name, in either case."""
     if "\0" in name:
         return false()
-    return func.substr(column, 1, func.instr(column, "/") - 1).like(_literally(name), escape="\\")
+    return like(before_slash(column), _literally(name))
 
 
 def tagged(tags: Iterable[str], column: ColumnElement[Any]) -> ColumnElement[bool]:
@@ -123,7 +124,7 @@ def test_case(row: Any) -> TestCase:
 
 def built(name: str) -> ColumnElement[str | None]:
     """A member of what is under test; null where nothing is said of it."""
-    return func.json_extract(func.nullif(_R.c.build, ""), f"$.{name}")
+    return member(_R.c.build, name)
 
 
 built_branch: ColumnElement[Any] = func.coalesce(built("branch"), _R.c.branch)

@@ -13,6 +13,7 @@ from resit.domain.snooze import Snooze
 from resit.domain.test_plan import TestPlan
 from resit.domain.webhook import Notice, Webhook, WebhookEvent
 from resit.storage import tables
+from resit.storage.dialect import insert_all
 from resit.storage.rows import AnyRow, dumps, loads
 
 T = TypeVar("T")
@@ -108,7 +109,7 @@ class Webhooks(Shelf[Webhook]):
 
     def post(self, *notices: Notice) -> None:
         if notices:
-            self._db.execute(insert(tables.notices), [_plain(notice) for notice in notices])
+            insert_all(self._db, insert(tables.notices), [_plain(notice) for notice in notices])
 
     def due(self, now: float, limit: int, besides: Collection[int] = ()) -> Sequence[Notice]:
         table = tables.notices

@@ -1,6 +1,7 @@
 """What all tables are made of. Times are seconds since the epoch (UTC); JSON is text that we wrote."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, Text
+import sqlalchemy
+from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData
 
 metadata = MetaData(
     naming_convention={
@@ -13,6 +14,10 @@ metadata = MetaData(
 
 Id = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only in a column that is INTEGER to the letter."""
+
+Text = sqlalchemy.Text().with_variant(sqlalchemy.Text(collation="C"), "postgresql")
+"""Texts are compared and put in order by their characters' numbers, as SQLite does it, whatever language a PostgreSQL
+database was made for: a page by key needs the same order everywhere, and no index breaks with a new libc."""
 
 
 def text(name: str) -> Column[str]:

@@ -1,8 +1,8 @@
 """Who takes part: workers, their pools and credentials, control planes."""
 
-from sqlalchemy import Column, Float, Table, Text
+from sqlalchemy import Column, Float, Table
 
-from resit.storage.tables.base import Id, flag, metadata, text, time, whole
+from resit.storage.tables.base import Id, Text, flag, metadata, text, time, whole
 
 workers = Table(
     "workers",

@@ -1,8 +1,8 @@
 """The organization, people and their tokens."""
 
-from sqlalchemy import Column, Float, ForeignKey, Integer, Table, Text
+from sqlalchemy import Column, Float, ForeignKey, Integer, Table
 
-from resit.storage.tables.base import Id, flag, metadata, text, time
+from resit.storage.tables.base import Id, Text, flag, metadata, text, time
 
 organization = Table(
     "organization",

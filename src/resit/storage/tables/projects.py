@@ -1,8 +1,8 @@
 """Projects and what they own."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Table, UniqueConstraint
 
-from resit.storage.tables.base import Id, flag, large, metadata, text, time, whole
+from resit.storage.tables.base import Id, Text, flag, large, metadata, text, time, whole
 
 projects = Table(
     "projects",

@@ -1,9 +1,9 @@
 """Runs: their ledgers, work, results and files."""
 
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
+from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, Table, UniqueConstraint
 from sqlalchemy import text as sql
 
-from resit.storage.tables.base import Id, flag, large, metadata, text, time, whole
+from resit.storage.tables.base import Id, Text, flag, large, metadata, text, time, whole
 
 _DELAYED = sql("start_at IS NOT NULL")
 """Few runs are delayed, and only those are looked for by their time."""

@@ -89,6 +89,27 @@ def upgrade() -> None:
         _time("started_at"),
     ):
         op.add_column("workers", column)
+    _order_of_texts()
+
+
+def _order_of_texts() -> None:
+    """On PostgreSQL: texts are in the order of their characters' numbers, whatever language the database has.
+
+    It comes last, for all tables that there are by then. Later migrations say it of their own columns.
+    """
+    connection = op.get_bind()
+    if connection.dialect.name != "postgresql":
+        return
+    columns = sa.text(
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " WHERE table_schema = current_schema() AND data_type = 'text' AND collation_name IS DISTINCT FROM 'C'"
+        " ORDER BY table_name, ordinal_position"
+    )
+    changes: dict[str, list[str]] = {}
+    for table, column in connection.execute(columns):
+        changes.setdefault(table, []).append(f'ALTER COLUMN "{column}" TYPE text COLLATE "C"')
+    for table, parts in changes.items():
+        op.execute(f'ALTER TABLE "{table}" {", ".join(parts)}')
 
 
 def _fleet() -> None:
