@@ -20,6 +20,30 @@ def serve(
     ] = 4000,
     slots: Annotated[int | None, Parameter(metavar="N", help="Places of the worker: how much runs at a time.")] = None,
     no_worker: Annotated[bool, Parameter(help="Serve without a worker of its own.")] = False,
+    nats_url: Annotated[
+        str,
+        Parameter(
+            env_var="RESIT_NATS_URL",
+            metavar="URL",
+            help="Addresses of your own NATS, separated by commas, in place of the bundled one.",
+        ),
+    ] = "",
+    nats_credentials: Annotated[
+        Path | None,
+        Parameter(
+            env_var="RESIT_NATS_CREDENTIALS",
+            metavar="FILE",
+            help="What to present to it: user, password, issuer (docs/howto/nats-cluster.md).",
+        ),
+    ] = None,
+    secret_key: Annotated[
+        Path | None,
+        Parameter(
+            env_var="RESIT_SECRET_KEY",
+            metavar="FILE",
+            help="Key that seals secrets; all control planes on a database share it. Default: in the data folder.",
+        ),
+    ] = None,
     url: Annotated[
         str, Parameter(metavar="URL", help="Where users reach the server, when that is not where it listens.")
     ] = "",
@@ -46,6 +70,10 @@ def serve(
         raise CommandError(f"--slots {slots}: at least 1 is needed", "--no-worker serves without a worker")
     if url and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url):
         raise CommandError(f"--url {url}: an address like https://ci.example.org/resit")
+    if nats_url and not nats_credentials:
+        raise CommandError(
+            "--nats-url needs --nats-credentials FILE", "docs/howto/nats-cluster.md says what stands in it"
+        )
     if min(ccextractor_reads, ccextractor_writes) < 0:
         raise CommandError("a limit is 0 or more requests a minute")
     from resit.asgi import serve as run_server
@@ -55,6 +83,9 @@ def serve(
         return run_server(
             Settings(
                 data=folder,
+                nats_url=nats_url,
+                nats_credentials=nats_credentials,
+                secret_key=secret_key,
                 host=host,
                 port=port,
                 slots=slots or 0,
