@@ -5,11 +5,13 @@ import json
 import logging
 import time
 import zlib
+from collections.abc import Mapping
 
 from resit.control.signals import Signals
 from resit.domain import wire
+from resit.domain.admission import rank
 from resit.domain.errors import Unavailable
-from resit.ports import BrokerAway, ControlBroker, Job, Outgoing, Store
+from resit.ports import BrokerAway, ControlBroker, Job, Outgoing, Store, Urgency
 from resit.services.planning import Planner
 
 log = logging.getLogger(__name__)
@@ -21,6 +23,9 @@ least as long as the sending took, so that those who ask for runs get their turn
 MOST_SECONDS = 0.2
 LOOK_SECONDS = 5.0
 """How often the outbox is looked at without being told."""
+
+
+_URGENCY = {1: Urgency.HIGH, 0: Urgency.NORMAL, -1: Urgency.LOW}
 
 
 class Dispatch:
@@ -46,7 +51,7 @@ class Dispatch:
                 await asyncio.sleep(1.0)
 
     async def _some(self) -> bool:
-        messages = await asyncio.to_thread(self._pending)
+        messages, priorities = await asyncio.to_thread(self._pending)
         sent: list[int] = []
         try:
             sent.extend(await self._expand([m for m in messages if m.kind == "expand"][:TOGETHER]))
@@ -54,7 +59,7 @@ class Dispatch:
                 if message.id in sent:
                     continue
                 try:
-                    await self._send(message)
+                    await self._send(message, _URGENCY[rank(priorities.get(message.run_id, 0))])
                 except (BrokerAway, Unavailable):
                     raise
                 except Exception as error:
@@ -83,22 +88,25 @@ class Dispatch:
         self._signals.changed(runs)
         return [message.id for message in messages]
 
-    def _pending(self) -> list[Outgoing]:
+    def _pending(self) -> tuple[list[Outgoing], Mapping[int, int]]:
+        """What is to be sent, and the priorities of the runs whose jobs are among it."""
         with self._store.read() as tx:
-            return list(tx.outbox.pending(200))
+            messages = list(tx.outbox.pending(200))
+            jobs = {message.run_id for message in messages if message.kind in ("plan", "shard")}
+            return messages, tx.runs.priorities(jobs) if jobs else {}
 
     def _sent(self, ids: list[int]) -> None:
         # A second message does no harm, so this need not outlive the machine's power.
         with self._store.write(lasting=False) as tx:
             tx.outbox.sent(ids)
 
-    async def _send(self, message: Outgoing) -> None:
+    async def _send(self, message: Outgoing, urgency: Urgency) -> None:
         run, pool = message.run_id, message.pool
         match message.kind:
             case "plan":
-                await self._broker.publish_job(pool, Job("plan", run), b"")
+                await self._broker.publish_job(pool, Job("plan", run), b"", urgency)
             case "shard":
-                await self._broker.publish_job(pool, Job("shard", run, message.number), b"")
+                await self._broker.publish_job(pool, Job("shard", run, message.number), b"", urgency)
             case "consumer":
                 await self._broker.open_batches(pool, run, message.number)
             case "batch":
