@@ -89,8 +89,8 @@ def check_priority(priority: int, field: str = "priority") -> None:
 
 
 def check_start(start_at: float | None, now: float) -> None:
-    """Raise :class:`InvalidInput` for a start that is too far ahead. One in the past means at once."""
-    if start_at is not None and not start_at <= now + MAX_AHEAD:  # nor is "no number" (NaN) a time
+    """Raise :class:`InvalidInput` for a start that is too far away. One in the past means at once."""
+    if start_at is not None and not 0.0 <= start_at <= now + MAX_AHEAD:  # nor is "no number" (NaN) a time
         raise InvalidInput("start_at: a run starts within 366 days; use a schedule for what repeats", field="start_at")
 
 

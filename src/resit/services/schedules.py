@@ -110,6 +110,9 @@ class Schedules:
         now = self._clock.now()
         with self._store.write() as tx:
             before, project = self._owned(tx, principal, id)
+            request = _kept(tx, before)
+            if changes.get("environment") == request.environment:
+                changes = {key: value for key, value in changes.items() if key != "environment"}
             _check_changes(before, changes)
             words = {key: value for key, value in changes.items() if key not in ("environment", "request")}
             changed = replace(before, **words, updated_at=now, missed=0, problem="", note="")
@@ -117,7 +120,6 @@ class Schedules:
                 check_name(changed.name)
                 _need_name(tx, project, changed.name)
             check_times(self._cron, changed.cron, changed.zone, "cron")
-            request = _kept(tx, before)
             if "request" in changes:
                 request = replace(changes["request"], environment=request.environment)
             if "environment" in changes:

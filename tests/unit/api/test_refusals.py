@@ -133,6 +133,26 @@ BODIES: list[tuple[str, bytes | dict[str, Any] | list[Any]]] = [
     (RUNS, {"metadata": {"a": []}}),
     (RUNS, {"metadata": {"a": None}}),
     (RUNS, {"environment": "nowhere"}),
+    (RUNS, {"priority": 101}),
+    (RUNS, {"priority": "high"}),
+    (RUNS, {"max_failures": -1}),
+    (RUNS, {"max_failures": 10**9}),
+    (RUNS, {"start_at": "2026-12-01T09:00:00"}),
+    (RUNS, {"start_at": 5}),
+    (RUNS, {"start_at": "tomorrow"}),
+    (RUNS, {"start_at": "9999-12-31T23:59:59-14:00"}),
+    (RUNS, {"start_at": "0001-01-01T00:00:00+14:00"}),
+    (RUNS, {"start_at": "2023-11-15T09:00:00Z", "concurrency": {"group": "a", "on_conflict": "cancel"}}),
+    (f"{V1}/runs/1/rerun", {"cancelled": True}),
+    (f"{V1}/runs/1/rerun", {"priority": -101}),
+    (f"{V1}/projects/shop/schedules", {"name": "x"}),
+    (f"{V1}/projects/shop/schedules", {"name": "x", "cron": "daily"}),
+    (f"{V1}/projects/shop/schedules", {"name": "x", "cron": "0 0 30 2 *"}),
+    (f"{V1}/projects/shop/schedules", {"name": "x y", "cron": "* * * * *"}),
+    (f"{V1}/projects/shop/schedules", {"name": "x", "cron": "* * * * *", "zone": "Mars"}),
+    (f"{V1}/projects/shop/schedules", {"name": "x", "cron": "* * * * *", "overlap": "maybe"}),
+    (f"{V1}/projects/shop/schedules", {"name": "x", "cron": "* * * * *", "run": {"start_at": None}}),
+    (f"{V1}/projects/shop/schedules", {"name": "x", "cron": "* * * * *", "run": {"environment": "nowhere"}}),
     (f"{V1}/runs/1/rerun", {"selection": "some"}),
     (f"{V1}/runs/1/rerun", {"selection": "chosen"}),
     (f"{V1}/runs/1/rerun", {"selection": "failed", "tests": ["a"]}),
@@ -214,6 +234,7 @@ ROUTES = [
     ("GET", "/runs", "runs:read"),
     ("GET", "/runs/1", "runs:read"),
     ("GET", "/runs/1/lineage", "runs:read"),
+    ("PATCH", "/runs/1", "runs:write"),
     ("POST", "/runs/1/cancel", "runs:write"),
     ("POST", "/runs/1/rerun", "runs:write"),
     ("GET", "/runs/1/tests", "results:read"),
@@ -233,6 +254,12 @@ ROUTES = [
     ("GET", "/projects/shop/test-plans", "runs:read"),
     ("GET", "/test-plans/1", "runs:read"),
     ("DELETE", "/test-plans/1", "runs:write"),
+    ("POST", "/projects/shop/schedules", "runs:write"),
+    ("GET", "/schedules", "runs:read"),
+    ("GET", "/schedules/1", "runs:read"),
+    ("PATCH", "/schedules/1", "runs:write"),
+    ("DELETE", "/schedules/1", "runs:write"),
+    ("POST", "/schedules/1/run", "runs:write"),
     ("POST", "/projects/shop/webhooks", "runs:write"),
     ("GET", "/projects/shop/webhooks", "runs:read"),
     ("GET", "/webhooks/1", "runs:read"),
@@ -253,6 +280,7 @@ SENT: dict[str, dict[str, Any]] = {
     "/users": {"email": "a@b", "password": "correct horse"},
     "/projects/shop/snoozes": {"tests": ["a"], "until": "2023-12-01T00:00:00Z"},
     "/projects/shop/test-plans": {"name": "x"},
+    "/projects/shop/schedules": {"name": "x", "cron": "* * * * *"},
     "/projects/shop/webhooks": {"url": "http://x", "events": ["webhook.test"]},
 }
 
@@ -270,7 +298,7 @@ def test_every_route_is_in_the_table(built: FastAPI) -> None:
         shape = path.replace("{slug}", "shop").replace("{run}", "1").replace("{shard}", "1").replace("{token_id}", "1")
         shape = shape.replace("{case_id}", "a").replace("{artifact_id}", "x").replace("{environment}", "default")
         shape = shape.replace("{email}", "a@b")
-        for kind in ("snooze", "test_plan", "webhook"):
+        for kind in ("schedule", "snooze", "test_plan", "webhook"):
             shape = shape.replace(f"{{{kind}_id}}", "1")
         for method in methods:
             assert (method.upper(), shape) in known, path
@@ -312,7 +340,7 @@ def test_what_is_of_another_project_is_not_there(
     answer = anyone.request(method, V1 + target, json=body, headers={"Authorization": secret})
     if (method, path) in (("POST", "/projects"), ("PATCH", "/projects/shop")):
         is_problem(answer, 403, "forbidden")
-    elif path in ("/projects", "/runs", "/tokens") and method == "GET":
+    elif path in ("/projects", "/runs", "/schedules", "/tokens") and method == "GET":
         assert "shop" not in answer.text
         assert [item.get("project_id", 2) for item in answer.json()["items"]] in ([], [2])
     else:

@@ -204,7 +204,7 @@ def test_priorities_and_starts_have_bounds() -> None:
             check_priority(wrong)
     for start in (None, 0.0, NOW, NOW + MAX_AHEAD):
         check_start(start, NOW)
-    for start in (NOW + MAX_AHEAD + 1, float("inf"), float("nan")):
+    for start in (NOW + MAX_AHEAD + 1, -1.0, float("inf"), float("nan")):
         with pytest.raises(InvalidInput):
             check_start(start, NOW)
     assert [rank(priority) for priority in (-100, -1, 0, 1, 100)] == [-1, -1, 0, 1, 1]

@@ -49,6 +49,8 @@ class ProjectIn(Asked):
     shards: int = Field(default=0, ge=0, description="Lanes of a run that names none; 0: the suite's own setting")
     time_limit: float = Field(default=7200, description="Seconds")
     max_runs: int = Field(default=0, description="Runs at work at a time, the others wait; 0: no limit")
+    priority: int = Field(default=0, description="Of runs that name none: -100 to 100, higher goes first")
+    max_failures: int = Field(default=0, description="Of runs that name none: after so many they stop; 0: never")
     repository: Text = Field(default="", description="Owner and name of what is under test, as in owner/name")
 
 
@@ -62,7 +64,7 @@ class EnvironmentIn(Asked):
     match: list[Text] = Field(default_factory=list[str], max_length=100)
     ignore: list[Text] = Field(default_factory=list[str], max_length=100)
     platform: Platform = Platform.LINUX
-    schedule: Text = Field(default="", description="Cron expression, UTC; kept and shown")
+    schedule: Text = Field(default="", description="Cron expression, UTC: all its tests run then")
     disabled: bool = Field(default=False, description="A disabled environment takes no new runs")
 
 
@@ -119,6 +121,8 @@ class ProjectOut(BaseModel):
     shards: int
     time_limit: float
     max_runs: int
+    priority: int
+    max_failures: int
     repository: str
     created_at: datetime | None
     environments: list[EnvironmentOut] = Field(default_factory=list[EnvironmentOut])

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from resit.api.context import Services, Use, Who
 from resit.api.native import schemas
-from resit.api.native.routes import view_of
+from resit.api.native.routes import runs_out, view_of
 from resit.control.signals import changed
 from resit.ports.reads import LedgerFilter
 
@@ -81,7 +81,7 @@ def _changes(use: Services, run: int, since: int, seq: int) -> tuple[list[str], 
         return pieces, False
     if not view.run.status.open and view.run.seq != seq:
         return pieces, True
-    pieces.append(_event("run", schemas.RunOut.of(view, use.ids, use.url), seq))
+    pieces.append(_event("run", runs_out(use, [view])[0], seq))
     return pieces, view.run.status.open
 
 

@@ -1,6 +1,7 @@
 """Routes of projects, environments, tokens, test cases and runs."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
@@ -14,12 +15,11 @@ from resit.domain.admission import Concurrency
 from resit.domain.errors import InvalidInput, NotFound
 from resit.domain.lineage import effective
 from resit.domain.rerun import Again
-from resit.domain.run import Build
+from resit.domain.selection import Taken
 from resit.domain.status import Outcome, RunStatus, SelectionKind, Verdict
 from resit.domain.wire import SMALL
 from resit.ports.reads import LedgerFilter, RunFilter, RunView, one_kind
 from resit.services.catalog import find_project
-from resit.services.requests import Request
 from resit.services.runs import find_artifact, find_run
 
 router = APIRouter(prefix="/resit/v1")
@@ -58,7 +58,13 @@ def run_out(use: Services, id: int) -> schemas.RunOut:
     found = use.reads.run(id)
     if found is None:
         raise NotFound(f"no run {id}")
-    return schemas.RunOut.of(found, use.ids, use.url)
+    return runs_out(use, [found])[0]
+
+
+def runs_out(use: Services, views: Sequence[RunView]) -> list[schemas.RunOut]:
+    """Runs as they stand, each with what it waits for."""
+    waiting = use.queue.waiting_for([view.run for view in views])
+    return [schemas.RunOut.of(view, use.ids, use.url, waiting.get(view.run.id, "")) for view in views]
 
 
 # ---------------------------------------------------------------- projects, environments
@@ -173,22 +179,11 @@ def trigger(
 ) -> schemas.RunOut:
     """Request a run: 201 for a new one, 200 for the one that the same `Idempotency-Key` made before."""
     asked = body or schemas.RunIn()
-    request = Request(
-        environment=asked.environment,
-        build=Build(**asked.build.model_dump()),
-        branch=asked.branch,
-        commit=asked.commit,
-        tags=tuple(asked.tags),
-        tests=tuple(asked.tests),
-        variables=asked.variables,
-        metadata=asked.metadata,
-        shards=asked.shards,
-        concurrency=Concurrency(asked.concurrency.group, asked.concurrency.on_conflict)
-        if asked.concurrency
-        else Concurrency(),
+    group = asked.concurrency
+    request = asked.request(
+        concurrency=Concurrency(group.group, group.on_conflict) if group else Concurrency(),
+        start_at=asked.start_at.timestamp() if asked.start_at else None,
         actor=asked.actor,
-        test_plan=asked.test_plan,
-        reason=asked.reason,
     )
     run, new = use.runs.trigger(who, slug, request, key)
     use.signals().outbox()
@@ -222,13 +217,24 @@ def list_runs(
         before=number_of(cursor, 0) or None,
     )
     page = use.reads.runs(which, limit)
-    return catalog.Many(items=[schemas.RunOut.of(v, use.ids, use.url) for v in page.items], next=page.next)
+    return catalog.Many(items=runs_out(use, page.items), next=page.next)
 
 
 @router.get("/runs/{run}", tags=["runs"])
 def get_run(use: Use, who: Who, run: str) -> schemas.RunOut:
     """A run by number, short id or UUID."""
-    return schemas.RunOut.of(view_of(use, who, run), use.ids, use.url)
+    return runs_out(use, [view_of(use, who, run)])[0]
+
+
+@router.patch("/runs/{run}", tags=["runs"])
+def change_run(use: Use, who: Who, run: str, body: schemas.RunChange) -> schemas.RunOut:
+    """Change a run that waits; what is absent stays. One that does not wait any more is refused."""
+    at_once = "start_at" in body.model_fields_set and body.start_at is None
+    start_at = body.start_at.timestamp() if body.start_at else None
+    done = use.queue.change(who, run, priority=body.priority, start_at=start_at, at_once=at_once)
+    use.signals().outbox()
+    use.signals().changed([done.id])
+    return run_out(use, done.id)
 
 
 @router.get("/runs/{run}/lineage", tags=["runs"])
@@ -237,7 +243,7 @@ def get_lineage(use: Use, who: Who, run: str) -> schemas.LineageOut:
     views = use.reads.lineage(view_of(use, who, run).run.id)
     known = use.reads.outcomes([view.run.id for view in views])
     return schemas.LineageOut(
-        runs=[schemas.RunOut.of(view, use.ids, use.url) for view in views],
+        runs=runs_out(use, views),
         effective_verdict=effective(known, [bool(view.run.problems) for view in views]),
     )
 
@@ -258,7 +264,18 @@ def rerun(
     """Run again: all, what failed, or chosen tests, as a new run that names its source."""
     asked = body or schemas.RerunIn()
     kind = SelectionKind.CHOSEN if asked.tests and "selection" not in asked.model_fields_set else asked.selection
-    made, new = use.runs.rerun(who, run, Again(kind=kind, tests=tuple(asked.tests), reason=asked.reason), key=key)
+    if asked.cancelled and kind is not SelectionKind.FAILED:
+        raise InvalidInput("`cancelled` adds to the selection 'failed'", field="cancelled")
+    again = Again(
+        kind=kind,
+        tests=tuple(asked.tests),
+        taken=Taken.NOT_GREEN if asked.cancelled else Taken.RED,
+        reason=asked.reason,
+        priority=asked.priority,
+        max_failures=asked.max_failures,
+        start_at=asked.start_at.timestamp() if asked.start_at else None,
+    )
+    made, new = use.runs.rerun(who, run, again, key=key)
     use.signals().outbox()
     response.status_code = 201 if new else 200
     return run_out(use, made.id)

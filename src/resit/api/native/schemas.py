@@ -3,16 +3,18 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from resit.api.native.catalog_schemas import Asked, Names, Text, when
-from resit.domain.admission import OnConflict
+from resit.domain.admission import MAX_PRIORITY, OnConflict
 from resit.domain.ledger import Counts, state
 from resit.domain.run import Build, Via
 from resit.domain.status import Outcome, ResultStatus, RunStatus, SelectionKind, Verdict
 from resit.domain.verdict import in_words
 from resit.ports import ArtifactRow, Ids, Ledgered, StoredResult
 from resit.ports.reads import RunView
+from resit.services.requests import Request
 
 
 class BuildBody(Asked):
@@ -34,8 +36,27 @@ class ConcurrencyIn(Asked):
     on_conflict: OnConflict = OnConflict.WAIT
 
 
-class RunIn(Asked):
-    """A run to trigger. Absent members take the project's or environment's word."""
+def _with_offset(value: object) -> object:
+    """A text, with its distance from UTC; else words that help."""
+    try:
+        naive = isinstance(value, str) and datetime.fromisoformat(value).tzinfo is None
+    except ValueError:
+        return value  # what else is wrong with it says pydantic
+    if naive or not isinstance(value, str):
+        raise PydanticCustomError("no_offset", _NAIVE)
+    return value
+
+
+_NAIVE = "a time is a text with its distance from UTC, like 2026-12-01T09:00:00+01:00 or 2026-12-01T08:00:00Z"
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_with_offset)]
+"""A time of RFC 3339; one without a zone could be anybody's."""
+Priority = Annotated[int, Field(ge=-MAX_PRIORITY, le=MAX_PRIORITY)]
+
+
+class RunWords(Asked):
+    """What can be said of a run, now or in a schedule. Absent members take the project's or environment's word."""
 
     environment: Text = ""
     build: BuildBody = Field(default_factory=BuildBody)
@@ -48,10 +69,33 @@ class RunIn(Asked):
     variables: Names = Field(default_factory=dict[str, str])
     metadata: dict[str, str | int | float] = Field(default_factory=dict[str, "str | int | float"], max_length=100)
     shards: int = Field(default=0, ge=0)
-    concurrency: ConcurrencyIn | None = None
-    actor: Text = Field(default="", description="The person the run is triggered for")
     test_plan: int | None = Field(default=None, ge=1, description="Number of a test plan, in place of tests and tags")
+    priority: Priority | None = Field(default=None, description="Higher goes first; absent: the project's")
+    max_failures: int | None = Field(
+        default=None, ge=0, description="Stop after so many failures; 0: never; absent: the project's"
+    )
     reason: Text = ""
+
+    def request(self, **more: Any) -> Request:
+        """The same in the words of the core."""
+        members = {name: getattr(self, name) for name in RunWords.model_fields}
+        members |= {"build": Build(**self.build.model_dump()), "tags": tuple(self.tags), "tests": tuple(self.tests)}
+        return Request(**members, **more)
+
+
+class RunIn(RunWords):
+    """A run to trigger."""
+
+    concurrency: ConcurrencyIn | None = None
+    start_at: Moment | None = Field(default=None, description="Not before this time")
+    actor: Text = Field(default="", description="The person the run is triggered for")
+
+
+class RunChange(Asked):
+    """What to change of a run that waits."""
+
+    priority: Priority | None = None
+    start_at: Moment | None = Field(default=None, description="Not before this time; null: as soon as it can")
 
 
 class CancelIn(Asked):
@@ -65,6 +109,10 @@ class RerunIn(Asked):
 
     selection: SelectionKind = SelectionKind.ALL
     tests: list[Annotated[str, Field(max_length=4000)]] = Field(default_factory=list[str], max_length=50_000)
+    cancelled: bool = Field(default=False, description="With `failed`: also what was cancelled before its end")
+    priority: Priority | None = Field(default=None, description="Absent: the source's")
+    max_failures: int | None = Field(default=None, ge=0, description="Absent: the source's; 0: never")
+    start_at: Moment | None = Field(default=None, description="Not before this time")
     reason: Text = ""
 
 
@@ -134,9 +182,14 @@ class RunOut(BaseModel):
     actor: str
     via: Via
     group: str = Field(description="Its concurrency group")
+    priority: int
+    max_failures: int = Field(description="After so many failures it stops; 0: never")
+    start_at: datetime | None = Field(description="It starts no sooner")
+    schedule_id: int | None = Field(description="The schedule that made it")
+    waiting_for: str = Field(description="What it waits for, in words; empty: for nothing, as far as is known")
     superseded_by: int | None = Field(description="The run that took its place in the group")
     cancelled_by: str
-    cancel_reason: str
+    cancel_reason: str = Field(description="Why it was cancelled, or stopped before its end")
     created_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
@@ -144,7 +197,7 @@ class RunOut(BaseModel):
     url: str
 
     @classmethod
-    def of(cls, view: RunView, ids: Ids, base: str) -> "RunOut":
+    def of(cls, view: RunView, ids: Ids, base: str, waiting_for: str = "") -> "RunOut":
         """The words for a run."""
         run = view.run
         problems = [ProblemOut(code=p.code, message=p.message) for p in run.problems]
@@ -177,6 +230,11 @@ class RunOut(BaseModel):
             actor=run.actor,
             via=run.via,
             group=run.group,
+            priority=run.priority,
+            max_failures=run.max_failures,
+            start_at=when(run.start_at),
+            schedule_id=run.schedule_id,
+            waiting_for=waiting_for,
             superseded_by=run.superseded_by,
             cancelled_by=run.cancelled_by,
             cancel_reason=run.cancel_reason,

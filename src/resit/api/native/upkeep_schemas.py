@@ -27,6 +27,8 @@ class ProjectChange(Asked):
     shards: int = 0
     time_limit: float = Field(default=7200, description="Seconds")
     max_runs: int = Field(default=0, description="Runs at work at a time, the others wait; 0: no limit")
+    priority: int = Field(default=0, description="Of runs that name none: -100 to 100, higher goes first")
+    max_failures: int = Field(default=0, description="Of runs that name none: after so many they stop; 0: never")
     repository: Text = Field(default="", description="Owner and name of what is under test")
 
 
@@ -40,7 +42,7 @@ class EnvironmentChange(Asked):
     match: Globs = Field(default_factory=list[str], description="The whole new list")
     ignore: Globs = Field(default_factory=list[str], description="The whole new list")
     platform: Platform = Platform.LINUX
-    schedule: Text = Field(default="", description="Cron expression, UTC; kept and shown. Empty: none")
+    schedule: Text = Field(default="", description="Cron expression, UTC: all its tests run then. Empty: none")
     disabled: bool = Field(default=False, description="A disabled environment takes no new runs")
 
 
