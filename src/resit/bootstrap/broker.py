@@ -96,7 +96,9 @@ async def _cluster(settings: Settings) -> AsyncGenerator[Brokered]:
         found = credentials.read(settings.nats_credentials, settings.nats_url)
     except credentials.BadCredentials as error:
         raise ServerFailed(str(error)) from error
-    control = await NatsControlBroker.connect(found.control, issuer=found.issuer, system=found.system)
+    control = await NatsControlBroker.connect(
+        found.control, issuer=found.issuer, workers=found.workers, system=found.system
+    )
     try:
         local = own_address(found.control, found.issuer, POOL)
         yield Brokered(control, local, settings.nats_url, found.ca_pem)

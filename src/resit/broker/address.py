@@ -17,8 +17,8 @@ def inbox_of(secret: str) -> str:
 
 
 def is_inbox(subject: str) -> bool:
-    """Whether answers are awaited under this subject."""
-    return subject.startswith(_INBOX)
+    """Whether answers are awaited under this subject; ``_R_`` is how the server names one of another account."""
+    return subject.startswith((_INBOX, "_R_."))
 
 
 @dataclass(frozen=True, slots=True)

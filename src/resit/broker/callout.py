@@ -7,7 +7,6 @@ rights are those of one pool (:mod:`resit.broker.rights`). They end, and then th
 
 import asyncio
 import hmac
-import json
 import logging
 import random
 import time
@@ -129,12 +128,6 @@ class Callout:
 def _presented(options: dict[str, Any]) -> str:
     """The secret: a token, or a password under whatever name."""
     return str(options.get("auth_token") or options.get("pass") or "")
-
-
-async def account_of(link: Link) -> str:
-    """The account in which a connection is. Raises :class:`BrokerAway`."""
-    answer = await link.request("$SYS.REQ.USER.INFO", b"", what="our own account")
-    return str(json.loads(answer.data)["data"]["account"])
 
 
 def own_address(address: Address, issuer: Issuer, pool: str) -> Address:

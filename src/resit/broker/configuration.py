@@ -1,4 +1,9 @@
-"""The bundled server's settings. JSON strings are valid strings of this format."""
+"""The bundled server's settings. JSON strings are valid strings of this format.
+
+Control planes and JetStream are in one account, workers in another. A worker that may ask for a message may name any
+subject as the place where the server shall put it, and the server does not look whether the worker may speak there: in
+one account that could be the call that deletes a stream. Across accounts only what is exported can be reached at all.
+"""
 
 import json
 from dataclasses import dataclass
@@ -9,6 +14,14 @@ from resit.broker import rights
 from resit.broker.address import inbox_of
 from resit.broker.certificates import Shown
 
+ACCOUNT = "RESIT"
+"""The account of the control planes, with all streams."""
+WORKERS = "WORKERS"
+"""The account of the workers."""
+_SERVICES = ("$JS.API.CONSUMER.MSG.NEXT.*.*", "$JS.ACK.>", "events.*.*", "ask.*.*")
+"""What workers may call, each within the rights of its pool; one call for messages has many answers."""
+_WORDS = ("cancel.*.*", "tell.*.*")
+"""What they may hear, likewise."""
 MAX_PAYLOAD = 8 * 1024 * 1024
 """Bytes of one message, headers included; the default of NATS, so that a cluster needs no other setting."""
 
@@ -75,16 +88,25 @@ max_payload: {MAX_PAYLOAD}
 {_tls(shown, advertise)}authorization {{
   # how long a worker of another machine waits for a control plane's word
   timeout: 3
-  users: [
-    {{ user: control, password: {_text(users.control)} }}
-    {{ user: local, password: {_text(users.local)}, permissions: {{
-      publish: {{ allow: {json.dumps(local.publish)} }}
-      subscribe: {{ allow: {json.dumps(local.subscribe)} }}
-    }} }}
-  ]
-  auth_callout {{ issuer: {issuer}, auth_users: [control, local, system] }}
+  auth_callout {{ issuer: {issuer}, account: {ACCOUNT}, auth_users: [control, local, system] }}
 }}
 accounts {{
+  {ACCOUNT}: {{
+    jetstream: enabled
+    users: [{{ user: control, password: {_text(users.control)} }}]
+    exports: [
+{_lines(_exports())}
+    ]
+  }}
+  {WORKERS}: {{
+    users: [{{ user: local, password: {_text(users.local)}, permissions: {{
+      publish: {{ allow: {json.dumps(local.publish)} }}
+      subscribe: {{ allow: {json.dumps(local.subscribe)} }}
+    }} }}]
+    imports: [
+{_lines(_imports())}
+    ]
+  }}
   # may end connections: those of a revoked credential
   SYS: {{ users: [{{ user: system, password: {_text(users.system)} }}] }}
 }}
@@ -103,6 +125,21 @@ log_file: {_text(log)}
 logfile_size_limit: 1MB
 logfile_max_num: 2
 """
+
+
+def _exports() -> list[str]:
+    many = {_SERVICES[0]: ", response_type: stream"}
+    services = [f'{{ service: "{name}"{many.get(name, "")}, accounts: [{WORKERS}] }}' for name in _SERVICES]
+    return services + [f'{{ stream: "{name}", accounts: [{WORKERS}] }}' for name in _WORDS]
+
+
+def _imports() -> list[str]:
+    services = [f'{{ service: {{ account: {ACCOUNT}, subject: "{name}" }} }}' for name in _SERVICES]
+    return services + [f'{{ stream: {{ account: {ACCOUNT}, subject: "{name}" }} }}' for name in _WORDS]
+
+
+def _lines(entries: list[str]) -> str:
+    return "\n".join(f"      {entry}" for entry in entries)
 
 
 def _text(value: object) -> str:

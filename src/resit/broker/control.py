@@ -11,7 +11,8 @@ from nats.aio.msg import Msg
 
 from resit.broker import connections, subjects, words
 from resit.broker.address import Address
-from resit.broker.callout import Callout, account_of, user_of
+from resit.broker.callout import Callout, user_of
+from resit.broker.configuration import WORKERS
 from resit.broker.delivery import NatsDelivery
 from resit.broker.link import CONNECT_SECONDS, PAUSE, Link, Missing, Refused
 from resit.broker.nkeys import Issuer
@@ -33,10 +34,11 @@ _LOG = logging.getLogger(__name__)
 class NatsControlBroker:
     """Implements :class:`resit.ports.ControlBroker`."""
 
-    def __init__(self, link: Link, streams: Streams, issuer: Issuer | None, system: Link | None) -> None:
+    def __init__(self, link: Link, streams: Streams, issuer: Issuer | None, workers: str, system: Link | None) -> None:
         self._link = link
         self._streams = streams
         self._issuer = issuer
+        self._workers = workers
         self._system = system
         self._watch: asyncio.Task[None] | None = None
 
@@ -46,6 +48,7 @@ class NatsControlBroker:
         address: Address,
         *,
         issuer: Issuer | None = None,
+        workers: str = WORKERS,
         system: Address | None = None,
         name: str = "resit-control",
         ack_wait: float = ACK_WAIT,
@@ -56,7 +59,8 @@ class NatsControlBroker:
         """Connect as a control plane. Raises :class:`BrokerAway` when that fails for ``within`` seconds.
 
         ``issuer``: the key that the broker's configuration names for its callout; None: no worker of another machine
-        is let in. ``system``: a user of the broker's system account; None: connections can't be ended at once.
+        is let in. ``workers``: the account where they are to be. ``system``: a user of the broker's system account;
+        None: connections can't be ended at once.
         ``replicas``: copies of each stream, as far as there are servers for them.
         """
         link = Link(address, name)
@@ -64,6 +68,7 @@ class NatsControlBroker:
             link,
             Streams(link, ack_wait, events_ack_wait, replicas),
             issuer,
+            workers,
             Link(system, f"{name}-system") if system else None,
         )
         await link.open(within)
@@ -91,10 +96,10 @@ class NatsControlBroker:
         await self._streams.know(pool)
         try:
             try:
-                await self._link.store(subject, data)
+                await self._link.store(subject, data, words.WORK)
             except Missing:
                 await self._streams.lost(pool)
-                await self._link.store(subject, data)
+                await self._link.store(subject, data, words.WORK)
         except Refused as refused:
             if refused.number != _HELD_ALREADY or "per subject" not in str(refused):
                 raise
@@ -217,7 +222,7 @@ class NatsControlBroker:
 
     def _is_event(self, message: Msg) -> bool:
         """Whether a worker has published it; else it is an answer that somebody let the server give there."""
-        if "Nats-Msg-Id" in (message.headers or {}):
+        if words.ID in (message.headers or {}):
             return True
         _LOG.warning("a message under %s is no event: it is dropped", message.subject)
         self._link.hint(message.reply, b"+ACK")
@@ -257,7 +262,7 @@ class NatsControlBroker:
         if not self._issuer:
             raise ValueError("without the key of the broker's callout nobody can be let in")
         valid = RIGHTS_SECONDS if self._system else SHORT_RIGHTS_SECONDS
-        await Callout(self._link, self._issuer, gate, await account_of(self._link), valid).begin()
+        await Callout(self._link, self._issuer, gate, self._workers, valid).begin()
 
     async def disconnect(self, credential: int) -> None:
         """End the connections that a credential has now: at once by the system account's rights, else they end by

@@ -2,8 +2,8 @@
 
 ``user`` and ``password``, or ``token``: of the control planes. ``issuer``: the seed of the account key that the
 broker's ``auth_callout`` names. ``system_user`` and ``system_password``: a user of the system account, so that the
-connections of a revoked credential end at once. ``ca``: a file with the authority to trust, beside this one if it is
-relative.
+connections of a revoked credential end at once. ``workers``: the account of the workers, if it is not WORKERS.
+``ca``: a file with the authority to trust, beside this one if it is relative.
 """
 
 import tomllib
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resit.broker.address import Address
+from resit.broker.configuration import WORKERS
 from resit.broker.nkeys import BadKey, Issuer
 
-_WORDS = {"user", "password", "token", "issuer", "system_user", "system_password", "ca"}
+_WORDS = {"user", "password", "token", "issuer", "workers", "system_user", "system_password", "ca"}
 
 
 class BadCredentials(Exception):
@@ -27,6 +28,7 @@ class Credentials:
     control: Address
     system: Address | None
     issuer: Issuer
+    workers: str
 
     @property
     def ca_pem(self) -> str:
@@ -53,4 +55,4 @@ def read(path: Path, url: str) -> Credentials:
     system = None
     if "system_user" in said:
         system = Address(url, user=said["system_user"], password=said.get("system_password", ""), ca=ca)
-    return Credentials(control, system, issuer)
+    return Credentials(control, system, issuer, said.get("workers", WORKERS))

@@ -238,9 +238,12 @@ class Link:
         answer = await self.request(f"$JS.API.{call}", json.dumps(body).encode(), what=call)
         return _unwrap(answer, call)
 
-    async def store(self, subject: str, data: bytes, id: str = "") -> None:
-        """Publish into a stream; returns once it is stored. Raises like :meth:`api`."""
-        headers = {"Nats-Msg-Id": id} if id else None
+    async def store(self, subject: str, data: bytes, headers: dict[str, str]) -> None:
+        """Publish into a stream; returns once it is stored. Raises like :meth:`api`.
+
+        At least one of ``headers`` is needed: a message of nothing at all would tell the server, on its way to another
+        account, that no further message follows.
+        """
         answer = await self.request(subject, data, headers=headers, what="publish")
         _unwrap(answer, "publish")
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from resit.broker.address import Address
 from resit.broker.certificates import BadCertificate, ServerTls, Shown, prepare
-from resit.broker.configuration import MAX_PAYLOAD, Listen, Users, configuration
+from resit.broker.configuration import ACCOUNT, MAX_PAYLOAD, Listen, Users, configuration
 from resit.broker.files import remembered, write_private
 from resit.broker.nkeys import BadKey, Issuer
 
@@ -161,6 +161,7 @@ class BundledServer:
         try:
             await _end_leftover(place)
             self._remember(place.root)
+            self._take_over(place.root / "store")
             if self._tls:
                 self._shown = prepare(data_dir.absolute() / "tls", self._tls, self._listen.host)
             await self._start_on_its_port(place)
@@ -178,6 +179,12 @@ class BundledServer:
         self._users = Users(*(remembered(keys / name) for name in ("control", "local", "system")))
         self._issuer = Issuer.from_seed(remembered(keys / "issuer", lambda: Issuer.new().seed))
         (root / "token").unlink(missing_ok=True)  # of a former release, which had one for everybody
+
+    def _take_over(self, store: Path) -> None:
+        """The streams of a former release are in no named account: events that wait there are still to be read."""
+        former, ours = store / "jetstream" / "$G", store / "jetstream" / ACCOUNT
+        if former.exists() and not ours.exists():
+            former.replace(ours)
 
     async def _start_on_its_port(self, place: _Place) -> None:
         if self._listen.port:

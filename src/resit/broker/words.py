@@ -14,6 +14,9 @@ from resit.broker.link import Link
 
 REFUSAL = "Resit-Error"
 """The header of an answer that says why there is none."""
+ID = "Nats-Msg-Id"
+"""The header by which the broker recognizes a repetition; all events have it."""
+WORK = {"Resit-Work": "1"}
 _MARK = "Resit-Word"
 
 

@@ -81,7 +81,7 @@ class NatsWorkerBroker:
         subject, end = subjects.events(self._pool, run), time.monotonic() + PATIENCE
         while True:
             try:
-                await self._link.store(subject, data, f"{self._voice}.{id}")
+                await self._link.store(subject, data, {words.ID: f"{self._voice}.{id}"})
             except Missing:  # a control plane makes the stream again
                 if time.monotonic() + PAUSE >= end:
                     raise
