@@ -27,6 +27,7 @@ __all__ = [
     "Executor",
     "ExecutorError",
     "Failure",
+    "Limits",
     "Listing",
     "Log",
     "NotASuite",
@@ -64,6 +65,18 @@ class CollectionFailed(ExecutorError):
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """When processes of tests are given up; seconds, 0: never.
+
+    ``stall``: so long nothing was heard of them, neither an event nor output. ``total``: so long they took, all the
+    processes of a batch together. What time a test may take is for the framework to say, not for these.
+    """
+
+    stall: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Suite:
     """Where and how the tests of one run live on this worker.
 
@@ -71,6 +84,7 @@ class Suite:
     its processes: nothing is inherited. ``scratch`` is private to the session and removed afterwards (spools, outputs,
     attachments until they are uploaded). ``cache`` is shared by all runs of this worker and may vanish at any time.
     ``config`` is the project's configuration file, relative to ``workdir``, or empty for the framework's default.
+    ``limits`` are those of a listing; a batch has its own.
     """
 
     root: Path
@@ -79,6 +93,7 @@ class Suite:
     scratch: Path
     cache: Path
     config: str = ""
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +115,17 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Planned tests that are executed together, in this order where the framework lets us choose."""
+    """Planned tests that are executed together, in this order where the framework lets us choose.
+
+    ``limits``: a process that is over one of them is ended; the test in flight is *errored* and says so, with the place
+    where it hung if that can be found out, and the rest goes on in a new process as after a death (after ``total``:
+    nothing goes on). An executor that keeps no limits is cancelled by the worker a few seconds later, and every test
+    of the batch that is not done is errored.
+    """
 
     number: int
     tests: tuple[PlannedTest, ...]
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +151,7 @@ class Session(Protocol):
         """Execute a batch on ``lane`` (0-based); returns when its processes are done with it.
 
         A process that dies makes the test in flight *errored*, naming the signal; the rest goes on in a new one.
+        When the call is cancelled its processes are ended, politely first, within 5 s.
         Raises :class:`ExecutorError` when the batch could not be carried through at all.
         """
         ...
@@ -136,7 +159,8 @@ class Session(Protocol):
     async def stop(self) -> None:
         """End all processes: SIGINT to each process group, wait, SIGKILL the group, look for survivors. At most 5 s.
 
-        Running :meth:`run` calls return early with what was done.
+        Running :meth:`run` calls return early with what was done; a test that was cut off may have a result
+        *interrupted*, to which the worker adds why.
         """
         ...
 

@@ -15,6 +15,7 @@ from resit.domain.plan import PlannedTest, unique
 from resit.executors import playwright_command as command
 from resit.executors.playwright_events import BatchFold, described, planned_tests
 from resit.executors.process import Exit, SpoolTail, TestProcess
+from resit.executors.watch import Overdue, Watch
 from resit.plugin import Batch, BatchEnd, CollectionFailed, ExecutorError, Listing, Sink, Suite
 
 __all__ = ["PlaywrightExecutor", "PlaywrightSession"]
@@ -44,9 +45,18 @@ class PlaywrightExecutor:
         told = _ListingTold(sink)
         output = _Output(sink, skip_listing=True)
         process = _Process(
-            command.list_command(suite, installation, paths), suite, command.environment(suite, installation, paths)
+            command.list_command(suite, installation, paths),
+            suite,
+            command.environment(suite, installation, paths),
+            Watch(suite.limits, "listing"),
         )
         exit_ = await process.run(paths, told.feed, output.write)
+        if process.over is not None:
+            said = "\n".join((*told.errors[:_MOST_ERRORS], output.tail)).strip()
+            raise CollectionFailed(
+                f"Playwright could not list the tests: {process.over.words}; it was loading the configuration and the "
+                f"test files, which must not wait for anything\n{said}".strip()
+            )
         if told.errors or not told.ended:
             cause = "\n".join(told.errors[:_MOST_ERRORS]) or output.tail or str(exit_)
             raise CollectionFailed(f"Playwright could not list the tests: {cause}")
@@ -71,6 +81,7 @@ class PlaywrightSession:
         self._installation = installation
         self._lanes = max(1, lanes)
         self._current: _Process | None = None
+        self._fold: BatchFold | None = None
         self._stopped = False
 
     @property
@@ -80,10 +91,13 @@ class PlaywrightSession:
 
     async def run(self, batch: Batch, lane: int, sink: Sink) -> BatchEnd:
         """Execute ``batch``; ``lane`` is of no account. See :meth:`resit.plugin.Session.run`."""
-        fold = BatchFold(batch.tests)
+        fold = self._fold = BatchFold(batch.tests)
+        watch = Watch(batch.limits)
+        if self._stopped:
+            fold.stop()
         while not self._stopped and (tests := fold.next_tests()):
             output = _Output(sink)
-            exit_ = await self._execute(tests, fold, output, sink)
+            exit_ = await self._execute(tests, fold, output, sink, watch)
             if self._stopped:
                 _emit(sink, fold.flush())
                 break
@@ -95,7 +109,9 @@ class PlaywrightSession:
                 _emit(sink, fold.give_up(obstacle.message))
         return BatchEnd(tuple(fold.problems))
 
-    async def _execute(self, tests: tuple[PlannedTest, ...], fold: BatchFold, output: "_Output", sink: Sink) -> Exit:
+    async def _execute(
+        self, tests: tuple[PlannedTest, ...], fold: BatchFold, output: "_Output", sink: Sink, watch: Watch
+    ) -> Exit:
         suite, installation = self._suite, self._installation
         paths = command.Paths.new(suite.scratch, installation.release)
         command.prepare(suite, installation, paths, tests)
@@ -103,20 +119,29 @@ class PlaywrightSession:
             command.run_command(suite, installation, paths, tests, self._lanes),
             suite,
             command.environment(suite, installation, paths),
+            watch,
         )
+
+        def on_over(over: Overdue) -> None:
+            fold.overdue(over)
+            sink(Log(f"\nresit: {over.words}\n"))
 
         def on_line(line: dict[str, Any]) -> None:
             if line.get("t") == "complaint":
                 sink(Log(f"Resit's reporter stumbled: {line['message']}\n"))
+            elif line.get("t") == "start":
+                watch.under_way()
             elif line.get("t") == "outside":  # a setup or teardown project that ran along
                 sink(Log(f'project "{line["variant"]}": "{line["title"]}" failed: {line["message"]}\n'))
             _emit(sink, fold.feed(line))
 
-        return await self._current.run(paths, on_line, output.write)
+        return await self._current.run(paths, on_line, output.write, on_over)
 
     async def stop(self) -> None:
         """End the running process and all that it started, politely first; :meth:`run` returns with what was done."""
         self._stopped = True
+        if self._fold is not None:
+            self._fold.stop()
         if self._current is not None:
             await self._current.stop()
 
@@ -128,26 +153,39 @@ class PlaywrightSession:
 class _Process:
     """One call of Playwright, from its start until nothing of it is left."""
 
-    def __init__(self, argv: list[str], suite: Suite, env: dict[str, str]) -> None:
+    def __init__(self, argv: list[str], suite: Suite, env: dict[str, str], watch: Watch) -> None:
         self._argv = argv
         self._suite = suite
         self._env = env
+        self._watch = watch
+        self.over: Overdue | None = None
+        """The limit that the process was over when it was ended."""
         self._process: TestProcess | None = None
         self._stopped = False
 
     async def run(
-        self, paths: command.Paths, on_line: Callable[[dict[str, Any]], None], on_output: Callable[[str], None]
+        self,
+        paths: command.Paths,
+        on_line: Callable[[dict[str, Any]], None],
+        on_output: Callable[[str], None],
+        on_over: Callable[[Overdue], None] = lambda _: None,
     ) -> Exit:
-        """Run to the end. Raises :class:`ExecutorError` when the process can't be started."""
+        """Run to the end; ``on_over`` is called before a process over a limit is ended.
+
+        Raises :class:`ExecutorError` when the process can't be started.
+        """
         try:
-            process = await TestProcess.start(self._argv, cwd=self._suite.workdir, env=self._env, on_output=on_output)
+            process = await TestProcess.start(
+                self._argv, cwd=self._suite.workdir, env=self._env, on_output=on_output, on_sign=self._watch.sign
+            )
         except OSError as error:
             raise ExecutorError(f"Playwright could not be started: {error}") from error
         self._process = process
-        spool = SpoolTail(paths.spool, on_line)
+        spool = SpoolTail(paths.spool, on_line, self._watch.sign)
         following = asyncio.create_task(spool.run())
+        self._watch.start()
         try:
-            return await (process.stop() if self._stopped else process.wait())
+            return await (process.stop() if self._stopped else self._ended(process, spool, on_over))
         except asyncio.CancelledError:
             await process.stop()
             raise
@@ -157,6 +195,15 @@ class _Process:
                 await following
             spool.drain()
             await asyncio.to_thread(process.cleanup)
+
+    async def _ended(self, process: TestProcess, spool: SpoolTail, on_over: Callable[[Overdue], None]) -> Exit:
+        while isinstance(found := await self._watch.wait(process), Overdue):
+            spool.drain()
+            if found.final or self._watch.silent:  # else it said something a moment ago
+                self.over = found
+                on_over(found)
+                return await process.stop()
+        return found
 
     async def stop(self) -> None:
         self._stopped = True

@@ -5,13 +5,14 @@ the one promise of an executor: every test of the batch has exactly one final ev
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resit.domain.events import Attachment, DidNotRun, Failure, NotFound, TestEvent, TestResult, TestStarted
 from resit.domain.plan import PlannedTest
 from resit.domain.status import ResultStatus
 from resit.executors.process import Exit
+from resit.executors.watch import Overdue
 
 __all__ = ["BatchFold", "CannotRun", "described", "planned_tests", "result_of"]
 
@@ -25,6 +26,8 @@ _STATUS = {
 _GREEN = (ResultStatus.PASSED, ResultStatus.SKIPPED)
 _DEATHS = 2
 """So many processes in a row may die before any test of the batch began; then the rest is given up."""
+_STALLS = 5
+"""So many processes in a row may hang before the first test that they finish; then the rest is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,11 @@ class _Told:
     outside: list[str] = field(default_factory=list[str])
     reasons: list[str] = field(default_factory=list[str])
     """Why tests did not run."""
+    over: Overdue | None = None
+    """It is over a limit, and is asked to end; ``hung`` are the tests that were running then."""
+    hung: set[str] = field(default_factory=set[str])
+    finished: bool = False
+    """A planned test had its final event."""
 
 
 class BatchFold:
@@ -102,7 +110,8 @@ class BatchFold:
         self._pending = {test.id: test for test in self._batch}
         self._asked = self._batch
         self._apart: list[str] = []
-        self._deaths = 0
+        self._deaths = self._stalls = 0
+        self._stopping = False
         self._red = False
         self._flaky = False
         self._failed_before: set[str] = set()
@@ -125,6 +134,15 @@ class BatchFold:
                 break
         self._asked = tests
         return tests
+
+    def stop(self) -> None:
+        """The process is asked to end: what it leaves out because of that is no news."""
+        self._stopping = True
+
+    def overdue(self, over: Overdue) -> None:
+        """The process is over a limit, and is about to be asked to end."""
+        self._told.over = over
+        self._told.hung = set(self._told.running)
 
     # What a process tells.
 
@@ -159,9 +177,9 @@ class BatchFold:
 
     def _start(self, line: dict[str, Any]) -> list[TestEvent]:
         test = line["id"]
-        if test not in self._pending:
-            return []
         told = self._told
+        if test not in self._pending or told.over is not None:
+            return []
         told.touched.add(test)
         told.left.pop(test, None)
         events: list[TestEvent] = self._released(test)
@@ -184,6 +202,8 @@ class BatchFold:
         test, told = line["id"], self._told
         if test not in self._pending:
             return []
+        if told.over is not None and line["status"] == "interrupted":
+            return self._cut_off(line, told.over)
         told.touched.add(test)
         told.running.pop(test, None)
         told.left.pop(test, None)
@@ -198,6 +218,20 @@ class BatchFold:
             return [*events, *self._final(told.groups[group])]
         return events
 
+    def _cut_off(self, line: dict[str, Any], over: Overdue) -> list[TestEvent]:
+        """The end of a test that was running when its process was over a limit: errored, with all that it left."""
+        test, told = line["id"], self._told
+        if test not in told.hung:
+            return []
+        events = self._released(test)
+        told.running.pop(test, None)
+        self._red = True
+        del self._pending[test]
+        found = result_of(line, final=True, after_failure=test in self._failed_before)
+        stack = "\n\n".join(failure.stack or failure.message for failure in found.failures)
+        failure = Failure(_where(over, line.get("where", "")), stack, line.get("place", ""))
+        return [*events, replace(found, status=ResultStatus.ERRORED, failures=(failure,))]
+
     def _settled(self, group: str) -> bool:
         """True when every member of a serial group is well: Playwright repeats such a group only as a whole."""
         told = self._told
@@ -208,7 +242,7 @@ class BatchFold:
 
     def _left(self, line: dict[str, Any]) -> list[TestEvent]:
         test, told = line["id"], self._told
-        if test not in self._pending:
+        if test not in self._pending or told.over is not None or self._stopping:
             return []
         told.running.pop(test, None)
         told.left[test] = line["reason"]
@@ -232,14 +266,30 @@ class BatchFold:
             else:
                 continue
             told.left.pop(test, None)
+            told.finished = True
             del self._pending[test]
         return events
 
     # How a process ended.
 
     def flush(self) -> list[TestEvent]:
-        """What was done, as final, when the batch is stopped: tests without a result get nothing."""
-        return self._final([test for test in self._pending if test in self._told.held])
+        """What was done, as final, when the batch is stopped; who was killed in the middle was interrupted."""
+        running = self._told.running
+        events = self._final([test for test in self._pending if test in self._told.held])
+        for test in [test for test in running if test in self._pending]:
+            began = running.pop(test)
+            del self._pending[test]
+            events.append(
+                TestResult(
+                    test,
+                    ResultStatus.INTERRUPTED,
+                    retry=began.retry,
+                    started_at=began.at,
+                    failures=(Failure("interrupted"),),
+                    after_failure=test in self._failed_before,
+                )
+            )
+        return events
 
     def after(self, exit_: Exit, tail: str) -> tuple[list[TestEvent], CannotRun | None]:
         """What follows from the end of a process; ``tail`` is the end of its output.
@@ -247,10 +297,13 @@ class BatchFold:
         Afterwards :meth:`next_tests` says whether another process is needed.
         """
         told = self._told
+        if told.over is not None:
+            return self._after_hang(told.over, tail), None
+        self._stalls = 0
         if told.ended:
             return self._after_end(exit_, tail)
         if told.configured or exit_.signal is not None:
-            return self._after_death(exit_, tail), None
+            return self._after_death(f"the test process died: {exit_}", tail), None
         if events := self._unknown_projects(tail):
             return events, None
         return [], CannotRun(f"Playwright ended with {exit_} before it ran any test{_quoted(tail)}")
@@ -322,8 +375,25 @@ class BatchFold:
             return "Playwright failed the run because of flaky tests (failOnFlakyTests)"
         return f"Playwright ended with {exit_} although every test passed{_quoted(tail)}"
 
-    def _after_death(self, exit_: Exit, tail: str) -> list[TestEvent]:
-        told, message, done = self._told, f"the test process died: {exit_}", not self._pending
+    def _after_hang(self, over: Overdue, tail: str) -> list[TestEvent]:
+        """The process was ended because it was over a limit; what it could still say of running tests is told."""
+        told = self._told
+        self._stalls = 1 if told.finished else self._stalls + 1
+        errors = "\n".join(told.errors)
+        message = over.words if told.begun else f"{over.words}, before the first test began"
+        events = self._after_death(message, f"{errors}\n{tail}" if errors else tail)
+        if self._pending and (over.final or self._stalls >= _STALLS):
+            why = over.words if over.final else f"{_STALLS} processes in a row hung: {over.words}"
+            if told.hung or events:
+                told.left.update(dict.fromkeys(self._pending, f"left out: {why}"))
+                events += self._final(self._pending)
+            else:
+                events += self.give_up(f"did not run: {why}")
+        return events
+
+    def _after_death(self, message: str, tail: str) -> list[TestEvent]:
+        told = self._told
+        done = not self._pending and not told.hung
         broken = {test.unit for test in self._batch if test.unit and test.id in told.touched}
         events: list[TestEvent] = [self._errored(test, message) for test in list(told.running)]
         events += self._final(self._pending)
@@ -352,6 +422,10 @@ class BatchFold:
             started_at=started.at if started else 0.0,
             failures=(Failure(message),),
         )
+
+
+def _where(over: Overdue, where: str) -> str:
+    return f"{over.words}; it {'was' if over.final else 'hung'} in {where}" if where else over.words
 
 
 def _quoted(tail: str) -> str:

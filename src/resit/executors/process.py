@@ -9,6 +9,7 @@ import codecs
 import contextlib
 import ctypes
 import json
+import logging
 import os
 import secrets
 import signal
@@ -20,6 +21,7 @@ from typing import Any, Self, cast
 
 __all__ = ["Exit", "SpoolTail", "TestProcess", "sweep"]
 
+log = logging.getLogger(__name__)
 MARKER = "RESIT_PROCESS"
 WORKER = "RESIT_WORKER"
 
@@ -63,23 +65,29 @@ class TestProcess:
 
     __test__ = False
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, marker: str, output: int, on_output: Callable[[str], None]
-    ) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, marker: str, output: "_Output") -> None:
         self.pid = process.pid
         self._process = process
         self._marker = marker.encode()
-        self._output = _Output(output, on_output)
+        self._output = output
         self._stopping = asyncio.Lock()
+        self._given_up = asyncio.Event()
 
     @classmethod
     async def start(
-        cls, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], on_output: Callable[[str], None]
+        cls,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        on_output: Callable[[str], None],
+        on_sign: Callable[[], None] = lambda: None,
     ) -> Self:
         """Start ``argv`` in ``cwd`` with exactly ``env`` (and a marker); stdin is empty.
 
         ``on_output`` gets what it prints, stdout and stderr joined, as text of one or more whole lines, each with its
-        line end. Raises :class:`OSError` when the program can't be started.
+        line end; ``on_sign`` is called for any output, be it half a line. Raises :class:`OSError` when the program
+        can't be started.
         """
         marker = secrets.token_hex(16)
         # Appended, so that what a process of tests starts through this very class is still known as its own.
@@ -103,13 +111,26 @@ class TestProcess:
             raise
         finally:
             os.close(writing)
-        return cls(process, marker, reading, on_output)
+        return cls(process, marker, _Output(reading, on_output, on_sign))
 
     async def wait(self) -> Exit:
-        """Wait for the end of the process, and for its output: at most a second if someone holds the pipe open."""
-        returncode = await self._process.wait()
+        """Wait for the end of the process, and for its output: at most a second if someone holds the pipe open.
+
+        Returns with SIGKILL when :meth:`stop` gave it up: a process that the kernel doesn't let go of (waiting for a
+        dead disk) can't be waited for.
+        """
+        waits = [asyncio.ensure_future(self._process.wait()), asyncio.ensure_future(self._given_up.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
         await self._output.finish(_OUTPUT_WAIT)
-        return Exit.of(returncode)
+        return self._exit()
+
+    def _exit(self) -> Exit:
+        returncode = self._process.returncode
+        return Exit(None, "SIGKILL") if returncode is None else Exit.of(returncode)
 
     async def stop(self, grace: float = 3.0) -> Exit:
         """End the process and all it started: SIGINT to the group, ``grace`` seconds, SIGKILL, then the survivors.
@@ -119,12 +140,14 @@ class TestProcess:
         async with self._stopping:
             if self._process.returncode is None:
                 self._signal_group(signal.SIGINT)
+                # One that was stopped (SIGSTOP, a terminal's SIGTTOU) hears nothing before it goes on.
+                self._signal_group(signal.SIGCONT)
                 await self._ended(grace)
             self.cleanup()
             await self._ended(_KILL_WAIT)
             await self._output.finish(_OUTPUT_WAIT)
-            returncode = self._process.returncode
-            return Exit(None, "SIGKILL") if returncode is None else Exit.of(returncode)
+            self._given_up.set()
+            return self._exit()
 
     def cleanup(self) -> int:
         """Kill whatever of the process is still there (its group, and what left the group); how many that were."""
@@ -148,9 +171,10 @@ class TestProcess:
 class _Output:
     """Reads a pipe in the event loop and hands on whole lines."""
 
-    def __init__(self, fd: int, on_output: Callable[[str], None]) -> None:
+    def __init__(self, fd: int, on_output: Callable[[str], None], on_sign: Callable[[], None]) -> None:
         self._fd = fd
         self._on_output = on_output
+        self._on_sign = on_sign
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._pending = ""
         self._closed = asyncio.Event()
@@ -174,6 +198,7 @@ class _Output:
         if not data:
             self._close()
             return
+        self._on_sign()
         self._pending += self._decoder.decode(data)
         end = self._pending.rfind("\n") + 1
         if end:
@@ -206,12 +231,16 @@ class _Output:
 class SpoolTail:
     """Follows a file of JSON lines that an injected reporter appends to; the file may not exist yet.
 
-    ``on_line`` gets each line that is a JSON object, in order, in the event loop.
+    ``on_line`` gets each line that is a JSON object, in order, in the event loop; ``on_sign`` is called for anything
+    new, be it half a line.
     """
 
-    def __init__(self, path: Path, on_line: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, path: Path, on_line: Callable[[dict[str, Any]], None], on_sign: Callable[[], None] = lambda: None
+    ) -> None:
         self._path = path
         self._on_line = on_line
+        self._on_sign = on_sign
         self._offset = 0
         self._pending = b""
 
@@ -235,15 +264,25 @@ class SpoolTail:
         except OSError:
             return False
         self._offset += len(data)
+        if data:
+            self._on_sign()
         *lines, self._pending = (self._pending + data).split(b"\n")
         for line in lines:
-            try:
-                value: object = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(value, dict):
-                self._on_line(cast("dict[str, Any]", value))
+            self._line(line)
         return len(data) == _SPOOL_READ
+
+    def _line(self, line: bytes) -> None:
+        try:
+            value: object = json.loads(line)
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(value, dict):
+            return
+        try:
+            self._on_line(cast("dict[str, Any]", value))
+        except (LookupError, TypeError, ValueError, AttributeError):
+            # Tests may write into any file of theirs, so into this one: what they lose is one line, not the rest.
+            log.warning("a line of %s can't be understood: %r", self._path.name, line[:200], exc_info=True)
 
 
 def sweep(worker: str) -> int:

@@ -13,7 +13,9 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from resit.domain.events import Log
 from resit.domain.plan import PlannedTest, unique
 from resit.executors.process import Exit, SpoolTail, TestProcess
 from resit.executors.pytest_events import Progress, collection_failure, decide
+from resit.executors.stacks import Hang, ask, hang
+from resit.executors.watch import Overdue, Watch, seconds
 from resit.plugin import Batch, BatchEnd, CollectionFailed, ExecutorError, Listing, NotASuite, Sink, Suite
 
 __all__ = ["PytestExecutor", "PytestSession"]
@@ -28,6 +32,7 @@ __all__ = ["PytestExecutor", "PytestSession"]
 _PLUGIN = Path(__file__).parent / "injected" / "resit_pytest.py"
 _DISPATCH_COST = 0.8  # seconds to start one more pytest; measured
 _OLDEST = 7
+_PROBE_SECONDS = 60.0  # for the question which pytest a Python has
 _TAIL = 4000  # characters of output shown with an error
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # Without the working directory, which -c puts first: a folder "pytest" there is not the framework.
@@ -52,9 +57,12 @@ class PytestExecutor:
         skipped: list[PlannedTest] = []
         errors: dict[str, str] = {}
         about: dict[str, dict[str, Any]] = {}
+        stacks: dict[int, tuple[int, str]] = {}
 
         def on_line(line: dict[str, Any]) -> None:
             match line["kind"]:
+                case "stacks":
+                    stacks[line["pid"]] = line["signal"], line["path"]
                 case "tests":
                     rows.extend(_planned(test) for test in line["tests"])
                 case "collect_skip":
@@ -64,9 +72,12 @@ class PytestExecutor:
                 case _:
                     about[line["kind"]] = line
 
-        tail = _Tail(sink)
-        async with _running(command, "list", {"mode": "list"}, on_line, tail, ("--collect-only", "-q")) as process:
-            exit = await process.wait()
+        tail, watch = _Tail(sink), Watch(suite.limits, "listing")
+        arguments = ("--collect-only", "-q")
+        async with _running(command, "list", {"mode": "list"}, on_line, tail, watch, arguments) as running:
+            exit = await running.ended(stacks, lambda: [about.get("collecting", {}).get("id", "")])
+        if isinstance(exit, Hang):
+            raise CollectionFailed(f"pytest could not list the tests: {exit.message}\n{exit.stack}".strip())
         if errors and not about.get("session", {}).get("keep_on"):
             raise collection_failure(errors)
         end = about.get("end")
@@ -94,13 +105,15 @@ class PytestSession:
 
     async def run(self, batch: Batch, lane: int, sink: Sink) -> BatchEnd:
         """Execute a batch: in one process, and in further ones as long as a process dies and leaves tests over."""
-        progress = Progress(batch.tests)
+        progress, watch = Progress(batch.tests), Watch(batch.limits)
         problems: list[str] = []
         while progress.left and not self._stopped:
             progress.next_process()
             tail = _Tail(sink)
-            exit = await self._process(progress, batch, sink, tail)
+            exit = await self._process(progress, batch, sink, tail, watch)
             if self._stopped:
+                for event in progress.interrupted(time.time()):
+                    sink(event)
                 break
             decision = decide(progress, exit, tail.text)
             problems.extend(decision.problems)
@@ -115,27 +128,42 @@ class PytestSession:
             sink(Log(f"resit: trouble in the pytest plugin:\n{trouble}"))
         return BatchEnd(tuple(problems))
 
-    async def _process(self, progress: Progress, batch: Batch, sink: Sink, tail: "_Tail") -> Exit:
+    async def _process(self, progress: Progress, batch: Batch, sink: Sink, tail: "_Tail", watch: Watch) -> Exit:
         def on_line(line: dict[str, Any]) -> None:
             for event in progress.line(line):
                 sink(event)
+            if progress.in_flight:
+                watch.under_way()
 
         settings = {
             "mode": "run",
             "ids": [*progress.left],
             "files": sorted({test.file for test in progress.left.values()}),
+            "shunned": progress.shunned,
         }
         async with contextlib.AsyncExitStack() as stack:
             async with self._starting:
                 if self._stopped:
                     return Exit(None, "SIGINT")
-                running = _running(self._command, f"{batch.number}", settings, on_line, tail)
-                process = await stack.enter_async_context(running)
-                self._processes.add(process)
+                starting = _running(self._command, f"{batch.number}", settings, on_line, tail, watch)
+                running = await stack.enter_async_context(starting)
+                self._processes.add(running.process)
             try:
-                return await process.wait()
+                ended = await running.ended(progress.stacks, lambda: self._files(progress))
+                if isinstance(ended, Exit):
+                    return ended
+                progress.hang = ended
+                sink(Log(f"\nresit: {ended.message}\n{ended.stack}\n"))
+                return await running.process.stop()
             finally:
-                self._processes.discard(process)
+                self._processes.discard(running.process)
+
+    @staticmethod
+    def _files(progress: Progress) -> list[str]:
+        """Where a process that hangs is expected to be."""
+        return [progress.left[test].file for test in progress.in_flight if test in progress.left] or [
+            *progress.collecting.values()
+        ]
 
     async def stop(self) -> None:
         """End all processes; running batches return early."""
@@ -207,8 +235,9 @@ async def _running(
     settings: Mapping[str, Any],
     on_line: Callable[[dict[str, Any]], None],
     tail: "_Tail",
+    watch: Watch,
     more: Sequence[str] = (),
-) -> AsyncGenerator[TestProcess]:
+) -> AsyncGenerator["_Running"]:
     """A pytest process and the tail of its spool; at the end the spool is read out and survivors are killed."""
     folder = Path(tempfile.mkdtemp(prefix=f"pytest-{name}-", dir=command.suite.scratch))
     outputs = folder / "outputs"
@@ -218,22 +247,46 @@ async def _running(
     file.write_text(json.dumps({**settings, "spool": str(spool), "outputs": str(outputs)}), encoding="utf-8")
     argv = command.argv(folder, more)
     try:
-        process = await TestProcess.start(argv, cwd=command.suite.workdir, env=command.env(file), on_output=tail.add)
+        process = await TestProcess.start(
+            argv, cwd=command.suite.workdir, env=command.env(file), on_output=tail.add, on_sign=watch.sign
+        )
     except OSError as error:
         raise ExecutorError(f"{argv[0]} can't be started in {command.suite.workdir}: {error}") from error
-    spool_tail = SpoolTail(spool, on_line)
+    spool_tail = SpoolTail(spool, on_line, watch.sign)
     following = asyncio.create_task(spool_tail.run())
+    watch.start()
     try:
-        yield process
+        yield _Running(process, spool_tail, watch, command.suite.workdir)
+    except asyncio.CancelledError:
+        await process.stop()
+        raise
     finally:
         following.cancel()
-        await process.stop(grace=0)  # it has ended, or we are cancelled: nothing of it stays behind either way
+        await process.stop(grace=0)  # it has ended, or something broke: nothing of it stays behind either way
         with contextlib.suppress(asyncio.CancelledError):
             await following
         spool_tail.drain()
         for done in (spool, file):
             done.unlink(missing_ok=True)
         shutil.rmtree(folder / "cache", ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A pytest process, what it tells, and the limits that hold for it."""
+
+    process: TestProcess
+    spool: SpoolTail
+    watch: Watch
+    root: Path
+
+    async def ended(self, stacks: Mapping[int, tuple[int, str]], files: Callable[[], Iterable[str]]) -> "Exit | Hang":
+        """How the process ended; or where it hangs, if it is over a limit: then it still runs."""
+        while isinstance(over := await self.watch.wait(self.process), Overdue):
+            self.spool.drain()
+            if over.final or self.watch.silent:  # else it said something a moment ago
+                return hang(over, await ask(stacks), self.root, files())
+        return over
 
 
 class _Tail:
@@ -293,7 +346,16 @@ class _Versions:
             process = await TestProcess.start(argv, cwd=suite.workdir, env=suite.env, on_output=printed.append)
         except OSError:
             return None
-        exit = await process.wait()
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                exit = await process.wait()
+        except TimeoutError as error:
+            raise NotASuite(
+                f"{interpreter} did not import pytest within {seconds(_PROBE_SECONDS)}: it hangs, or its disk does. "
+                f"Try it by hand: {interpreter} -c 'import pytest'"
+            ) from error
+        finally:
+            await process.stop(grace=0)
         found = re.search(r"^pytest (\d+\S*)$", "".join(printed), re.MULTILINE)
         return found[1] if found and exit.code == 0 else None
 

@@ -13,6 +13,7 @@ from resit.domain.events import Attachment, DidNotRun, Failure, NotFound, TestEv
 from resit.domain.plan import PlannedTest
 from resit.domain.status import ResultStatus
 from resit.executors.process import Exit
+from resit.executors.stacks import Hang
 from resit.plugin import CollectionFailed, ExecutorError
 
 __all__ = ["Decision", "Progress", "collection_failure", "decide"]
@@ -20,6 +21,9 @@ __all__ = ["Decision", "Progress", "collection_failure", "decide"]
 Line = dict[str, Any]
 """A line of the plugin: ``kind`` says what it is about."""
 
+MAX_STALLS = 5
+"""So many processes in a row may hang before the first test that they finish; then the rest of the batch is left out.
+Each costs a whole limit, and a fixture that all tests share would cost one a test."""
 _FAILING = (ResultStatus.FAILED, ResultStatus.ERRORED)
 _ERROR_LINE = re.compile(r"^E\s+([\w.]*(?:Error|Exception|Exit|Warning|Failed|Interrupt)\b.*)", re.MULTILINE)
 
@@ -28,7 +32,10 @@ _ERROR_LINE = re.compile(r"^E\s+([\w.]*(?:Error|Exception|Exit|Warning|Failed|In
 class Progress:
     """How far a batch has come. ``left`` are the planned tests without a final event, in order.
 
-    What concerns the current process alone is reset by :meth:`next_process`.
+    What concerns the current process alone is reset by :meth:`next_process`. ``collecting``: what its processes (more
+    than one under pytest-xdist) collect now. ``hang``: it is over a limit, and its words don't count any more.
+    ``stacks``: how its processes are asked where they hang, by pid: a signal, and the file that they write.
+    ``shunned``: folders and files whose collection was the end of a process.
     """
 
     tests: tuple[PlannedTest, ...]
@@ -36,6 +43,8 @@ class Progress:
     failed: bool = False  # something in this batch failed
     started: bool = False  # something in this batch was executed
     barren: int = 0  # processes in a row that died before they did anything
+    stalls: int = 0  # processes in a row that hung, and finished no test before
+    shunned: list[str] = field(default_factory=list[str])
     in_flight: dict[str, TestStarted] = field(default_factory=dict[str, TestStarted])
     collect_errors: dict[str, str] = field(default_factory=dict[str, str])
     finished_now: int = 0
@@ -43,6 +52,9 @@ class Progress:
     failed_now: bool = False
     keep_on: bool = False  # --continue-on-collection-errors
     end: Line | None = None
+    hang: Hang | None = None
+    collecting: dict[int, str] = field(default_factory=dict[int, str])
+    stacks: dict[int, tuple[int, str]] = field(default_factory=dict[int, tuple[int, str]])
     troubles: list[str] = field(default_factory=list[str])
 
     def __post_init__(self) -> None:
@@ -52,12 +64,17 @@ class Progress:
         """Forget what belongs to the process that has ended."""
         self.in_flight.clear()
         self.collect_errors.clear()
+        self.collecting.clear()
+        self.stacks.clear()
+        self.hang = None
         self.finished_now = self.executed_now = 0
         self.failed_now = False
         self.end = None
 
     def line(self, line: Line) -> list[TestEvent]:
         """Fold a line of the plugin; the events to pass on. Tests outside the batch are none of its business."""
+        if self.hang is not None:
+            return []
         match line["kind"]:
             case "start":
                 return self._start(TestStarted(line["id"], line["at"], line["retry"]))
@@ -69,6 +86,18 @@ class Progress:
                 return self._skipped_collector(line["id"], line["reason"])
             case "collect_error":
                 self.collect_errors[line["id"]] = line["text"]
+            case _:
+                self._about_process(line)
+        return []
+
+    def _about_process(self, line: Line) -> None:
+        match line["kind"]:
+            case "collecting":
+                self.collecting[line["pid"]] = line["id"]
+            case "collected":
+                self.collecting.pop(line["pid"], None)
+            case "stacks":
+                self.stacks[line["pid"]] = line["signal"], line["path"]
             case "session":
                 self.keep_on = bool(line["keep_on"])
             case "trouble":
@@ -77,11 +106,25 @@ class Progress:
                 self.end = line
             case _:
                 pass
-        return []
 
     def close(self, events: Iterable[TestEvent]) -> list[TestEvent]:
         """Take final events that were decided on; those to pass on."""
         return [event for given in events for event in self._close(given)]
+
+    def interrupted(self, now: float) -> list[TestEvent]:
+        """The tests in flight, when the batch is stopped."""
+        flying = [(test, begun) for test, begun in self.in_flight.items() if test in self.left]
+        return self.close(
+            TestResult(
+                test,
+                ResultStatus.INTERRUPTED,
+                retry=begun.retry,
+                started_at=begun.at,
+                duration=max(0.0, now - begun.at),
+                failures=(Failure("interrupted"),),
+            )
+            for test, begun in flying
+        )
 
     def _start(self, event: TestStarted) -> list[TestEvent]:
         self.started = True
@@ -147,6 +190,9 @@ class Decision:
 
 def decide(progress: Progress, exit: Exit, tail: str) -> Decision:
     """What the end of a process means for the tests that are left. ``tail`` is the last of what it printed."""
+    if progress.hang is not None:
+        return _hung(progress, progress.hang, tail)
+    progress.stalls = 0
     return _died(progress, exit, tail) if progress.end is None else _ended(progress, progress.end, exit, tail)
 
 
@@ -154,22 +200,54 @@ def _died(progress: Progress, exit: Exit, tail: str) -> Decision:
     """The process is gone without a word of the plugin."""
     how = f"the test process died: {exit}"
     if exit.code is not None:
-        how = f"the test process exited with code {exit.code} in mid-run (os._exit?)"
-    left, flying = list(progress.left), progress.in_flight
-    if flying:
-        events = tuple(_errored(test, how, tail, flying[test]) for test in flying)
-        return Decision(events, again=len(left) > len(flying))
-    if not left:
-        return Decision(problems=(_with_tail(f"{how}, after its last test", tail),))
-    if progress.executed_now:
-        return Decision(problems=(_with_tail(f"{how}, between two tests", tail),), again=True)
+        how = f"the test process exited with code {exit.code}{' in mid-run' * progress.started} (os._exit?)"
+    if found := _came_to_its_end(progress, how, tail):
+        return found
     if exit.code in (3, 4) and not progress.started:
         what = "could not start: wrong usage or configuration" if exit.code == 4 else "failed: internal error"
         return Decision(error=ExecutorError(_with_tail(f"pytest {what} ({exit}).", tail)))
     if progress.barren < 1:
         return Decision(again=True)
     how = f"the test process died before its first test, twice: {exit}"
-    return Decision(tuple(_errored(test, how, tail) for test in left))
+    return Decision(tuple(_errored(test, how, tail) for test in progress.left))
+
+
+def _hung(progress: Progress, hang: Hang, tail: str) -> Decision:
+    """The process was ended because it was over a limit."""
+    progress.stalls = 1 if progress.finished_now else progress.stalls + 1
+    found = _came_to_its_end(progress, hang.message, hang.stack or tail, hang.location)
+    if found is None:
+        if progress.barren < 1 and not hang.final:
+            return Decision(again=True)
+        how = f"{hang.message}, before its first test"
+        return Decision(tuple(_errored(test, how, hang.stack or tail, place=hang.location) for test in progress.left))
+    if not found.again or not (hang.final or progress.stalls >= MAX_STALLS):
+        return found
+    ended = {event.test for event in found.events}
+    why = hang.message if hang.final else f"{MAX_STALLS} processes in a row hung: {hang.message}"
+    rest = [test for test in progress.left if test not in ended]
+    # Left out because of a test that says why; where there is none, each of them must.
+    out = [DidNotRun(test, f"left out: {why}") if ended else _errored(test, f"did not run: {why}", "") for test in rest]
+    return Decision((*found.events, *out), found.problems)
+
+
+def _came_to_its_end(progress: Progress, how: str, stack: str, place: str = "") -> Decision | None:
+    """What a process leaves behind that was not done; None when it did nothing, and nobody knows what it was at."""
+    left, flying = list(progress.left), progress.in_flight
+    if flying:
+        events = tuple(_errored(test, how, stack, flying[test], place) for test in flying)
+        return Decision(events, again=len(left) > len(flying))
+    if not left:
+        return Decision(problems=(_with_tail(f"{how}, after its last test", stack),))
+    if progress.executed_now:
+        return Decision(problems=(_with_tail(f"{how}, between two tests", stack),), again=True)
+    places = list(progress.collecting.values())
+    found = [(test, next((at for at in places if is_under(test, at)), None)) for test in left]
+    events = tuple(_errored(test, f"{how}, while {at} was imported", stack, place=place) for test, at in found if at)
+    if not events:
+        return None
+    progress.shunned += places
+    return Decision(events, again=len(left) > len(events))
 
 
 def _ended(progress: Progress, end: Line, exit: Exit, tail: str) -> Decision:
@@ -215,13 +293,13 @@ def _unexplained(progress: Progress, exit: Exit, reason: str, failed: bool, tail
         yield _with_tail(f"pytest ended with {exit}{because}", tail)
 
 
-def _errored(test: str, message: str, stack: str, started: TestStarted | None = None) -> TestResult:
+def _errored(test: str, message: str, stack: str, started: TestStarted | None = None, place: str = "") -> TestResult:
     return TestResult(
         test,
         ResultStatus.ERRORED,
         retry=started.retry if started else 0,
         started_at=started.at if started else 0.0,
-        failures=(Failure(message, stack),),
+        failures=(Failure(message, stack, place),),
     )
 
 

@@ -2,7 +2,8 @@
 
 Derive a class of tests from :class:`ExecutorContract` and give it two fixtures: ``executor``, and ``suite``, a
 :class:`resit.plugin.Suite` whose tests have titles that begin with ``passes``, ``fails``, ``skips`` and ``hangs``
-(waits for longer than anybody has patience), at least two of them ``passes``, in two files or more::
+(waits for longer than anybody has patience), at least two of them ``passes``, in two files or more. Where the framework
+tries tests again, one that begins with ``flaky``: fails on its first try and passes on its second::
 
     class TestOurs(ExecutorContract):
         @pytest.fixture
@@ -10,6 +11,8 @@ Derive a class of tests from :class:`ExecutorContract` and give it two fixtures:
 
         @pytest.fixture
         def suite(self, tmp_path): ...
+
+Limits of a batch are the one promise that an executor may leave to the worker: ``keeps_limits = False``.
 """
 
 import asyncio
@@ -23,12 +26,15 @@ from uuid import uuid4
 from resit.domain.events import DidNotRun, Event, Log, NotFound, TestEvent, TestResult, TestStarted
 from resit.domain.plan import PlannedTest
 from resit.domain.status import ResultStatus
-from resit.plugin import Batch, BatchEnd, Executor, Listing, Session, Suite
+from resit.plugin import Batch, BatchEnd, Executor, Limits, Listing, Session, Suite
 
 T = TypeVar("T")
 PATIENCE = 60.0
 """Seconds after which a wait is a failure."""
 STOP_SECONDS = 5.0
+STALL = 1.5
+"""The limit of silence in the test of one that hangs."""
+FAILING = (ResultStatus.FAILED, ResultStatus.TIMED_OUT, ResultStatus.ERRORED)
 GRACE = 1.0
 """What a busy machine may add to a limit."""
 MARK = "CONTRACT_OF_EXECUTORS"
@@ -51,6 +57,7 @@ class Heard:
         """How each test ended; checks that each ended once, and no result came before its start or after an end."""
         ended: dict[str, str] = {}
         begun: set[str] = set()
+        failed: set[str] = set()
         ids = {test.id for test in tests}
         for event in self.events:
             if event.test not in ids:
@@ -64,8 +71,13 @@ class Heard:
                     assert event.retry >= 0
                     if event.status not in (ResultStatus.SKIPPED, ResultStatus.ERRORED):
                         assert event.test in begun, f"a result of {event.test} before its start"
+                    if event.test in failed:
+                        # The event of the failure may get lost: the last try alone must show that the test is flaky.
+                        assert event.after_failure, f"{event} came after a failed try and does not say so"
                     if event.final:
                         ended[event.test] = event.status.value
+                    elif event.status in FAILING:
+                        failed.add(event.test)
                 case NotFound():
                     ended[event.test] = "not found"
                 case DidNotRun():
@@ -105,6 +117,9 @@ def gone(mark: str) -> list[str]:
 
 class ExecutorContract:
     """One test a rule; ``executor`` and ``suite`` are fixtures of the derived class."""
+
+    keeps_limits = True
+    """False: the worker cancels a batch that is over its limits, and the tests that it had left are errored."""
 
     def listing(self, executor: Executor, suite: Suite) -> Listing:
         """What the executor lists."""
@@ -230,6 +245,59 @@ class ExecutorContract:
 
         for heard, batch in zip(self.session(executor, suite, use, lanes=2), halves, strict=True):
             assert heard.finals(batch) == dict.fromkeys((test.id for test in batch), "passed")
+
+    def test_a_retry_tells_of_the_failure_before_it(self, executor: Executor, suite: Suite) -> None:
+        """Two results, the first not final, the second after a failure; nothing to see without a flaky test."""
+        tests = called(self.listing(executor, suite).tests, "flaky")
+        heard = Heard()
+
+        async def use(session: Session) -> None:
+            await session.run(Batch(1, tests), 0, heard.sink)
+
+        if tests:
+            self.session(executor, suite, use)
+        assert heard.finals(tests) == dict.fromkeys((test.id for test in tests), "passed")
+        for test in tests:
+            tries = [event for event in heard.events if isinstance(event, TestResult) and event.test == test.id]
+            assert [(found.final, found.after_failure) for found in tries] == [(False, False), (True, True)]
+            assert [found.status in FAILING for found in tries] == [True, False]
+            assert [found.retry for found in tries] == [0, 1]
+
+    # ------------------------------------------------------------ limits
+
+    def test_a_test_that_hangs_costs_only_itself(self, executor: Executor, suite: Suite) -> None:
+        """It is found, ended and errored, and the others are executed; or the batch ends at once when cancelled."""
+        listed = self.listing(executor, suite).tests
+        hanging = called(listed, "hangs")
+        tests = called(listed, "passes")[:1] + hanging + called(listed, "passes")[1:]
+        mark = uuid4().hex
+        marked = replace(suite, env={**suite.env, MARK: mark})
+        heard = Heard()
+
+        async def main() -> None:
+            session = await executor.open(marked, 1)
+            running = asyncio.create_task(session.run(Batch(1, tests, Limits(stall=STALL)), 0, heard.sink))
+            if self.keeps_limits:
+                heard.end = await running
+            else:
+                await asyncio.wait([running], timeout=STALL + GRACE)
+                asked = time.monotonic()
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
+                assert time.monotonic() - asked < STOP_SECONDS + GRACE
+            await session.close()
+
+        _wait(main)
+        assert gone(mark) == []
+        found = heard.finals(tests)
+        if self.keeps_limits:
+            assert found == {test.id: "errored" if test in hanging else "passed" for test in tests}
+            for event in heard.events:
+                if isinstance(event, TestResult) and event.status is ResultStatus.ERRORED:
+                    assert event.failures
+                    assert event.failures[0].message
+        else:
+            assert not {test.id for test in hanging} & set(found)
 
     # ------------------------------------------------------------ stopping
 

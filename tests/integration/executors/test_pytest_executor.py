@@ -1,106 +1,20 @@
 """The pytest executor on real suites: every planned test ends exactly once, and as pytest itself judges it."""
 
 import asyncio
-import os
 import subprocess
 import sys
-import textwrap
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from _pytest.junitxml import mangle_test_address
+from pytest_suites import EXECUTOR, Heard, listing, run, suite
 
-from resit.domain.events import DidNotRun, Event, Log, NotFound, TestResult, TestStarted
+from resit.domain.events import DidNotRun, NotFound, TestResult, TestStarted
 from resit.domain.plan import PlannedTest
-from resit.executors.pytest import PytestExecutor
-from resit.plugin import Batch, BatchEnd, CollectionFailed, ExecutorError, Listing, NotASuite, Suite
-
-FINALS = (TestResult, NotFound, DidNotRun)
-EXECUTOR = PytestExecutor()
-OWN = ("PYTEST_", "RESIT_", "COV_", "COVERAGE_", "VIRTUAL_ENV", "PYTHONPATH")
-
-
-def suite(tmp_path: Path, files: Mapping[str, str], ini: str = "", config: str = "") -> Suite:
-    """Write a suite; ``ini`` are lines of its pytest.ini."""
-    root = tmp_path / "checkout"
-    for name, text in {"pytest.ini": "[pytest]\n" + textwrap.dedent(ini), **files}.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text), encoding="utf-8")
-    scratch, cache = tmp_path / "scratch", tmp_path / "cache"
-    scratch.mkdir()
-    cache.mkdir()
-    env = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
-    env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # faster, and ours must be loaded all the same
-    env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
-    return Suite(root, root, env, scratch, cache, config)
-
-
-@dataclass
-class Heard:
-    """What an executor said."""
-
-    events: list[Event] = field(default_factory=list[Event])
-    end: BatchEnd = field(default_factory=BatchEnd)
-
-    @property
-    def finals(self) -> dict[str, TestResult | NotFound | DidNotRun]:
-        found = [
-            event
-            for event in self.events
-            if isinstance(event, FINALS) and not (isinstance(event, TestResult) and not event.final)
-        ]
-        assert len({event.test for event in found}) == len(found), "a test ended twice"
-        return {event.test: event for event in found}
-
-    @property
-    def said(self) -> dict[str, str]:
-        """Status, or what else happened, by id."""
-        return {
-            test: str(event.status) if isinstance(event, TestResult) else type(event).__name__
-            for test, event in self.finals.items()
-        }
-
-    def result(self, test: str) -> TestResult:
-        event = self.finals[test]
-        assert isinstance(event, TestResult), event
-        return event
-
-    def tries(self, test: str) -> list[TestResult]:
-        return [event for event in self.events if isinstance(event, TestResult) and event.test == test]
-
-    @property
-    def log(self) -> str:
-        return "".join(event.text for event in self.events if isinstance(event, Log))
-
-
-def listing(where: Suite) -> Listing:
-    """List a suite."""
-    heard: list[Event] = []
-    return asyncio.run(EXECUTOR.list(where, heard.append))
-
-
-def run(where: Suite, tests: Iterable[PlannedTest | str], *, expect_all: bool = True) -> Heard:
-    """Run tests as one batch."""
-    planned = tuple(
-        test if isinstance(test, PlannedTest) else PlannedTest(test, test.partition("::")[0], (test,)) for test in tests
-    )
-    heard = Heard()
-
-    async def main() -> None:
-        session = await EXECUTOR.open(where, 1)
-        heard.end = await session.run(Batch(1, planned), 0, heard.events.append)
-        await session.close()
-
-    asyncio.run(main())
-    if expect_all:
-        assert set(heard.finals) == {test.id for test in planned}
-    return heard
+from resit.plugin import Batch, BatchEnd, CollectionFailed, ExecutorError, NotASuite, Suite
 
 
 def junit(where: Suite) -> Counter[tuple[str, str, str]]:
@@ -542,7 +456,7 @@ def test_death_before_the_first_test(tmp_path: Path) -> None:
     heard = run(where, ["test_d.py::test_1", "test_d.py::test_2"])
     assert set(heard.said.values()) == {"errored"}
     (failure,) = heard.result("test_d.py::test_1").failures
-    assert failure.message == "the test process died before its first test, twice: exit code 7"
+    assert failure.message == "the test process exited with code 7 (os._exit?), while test_d.py was imported"
     assert "bye" in failure.stack
 
 
@@ -812,5 +726,5 @@ def test_stop_ends_the_run_and_what_it_started(tmp_path: Path) -> None:
         assert await session.run(Batch(2, tests), 0, heard.events.append) == BatchEnd()
 
     asyncio.run(main())
-    assert heard.said == {"test_s.py::test_1": "passed"}
+    assert heard.said == {"test_s.py::test_1": "passed", "test_s.py::test_2": "interrupted"}
     assert [event.test for event in heard.events if isinstance(event, TestStarted)][-1] == "test_s.py::test_2"

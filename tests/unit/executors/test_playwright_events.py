@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from resit.domain.events import DidNotRun, NotFound, TestEvent, TestResult, TestStarted
+from resit.domain.events import DidNotRun, Failure, NotFound, TestEvent, TestResult, TestStarted
 from resit.domain.plan import PlannedTest
+from resit.domain.status import ResultStatus
 from resit.executors.playwright_events import BatchFold, CannotRun, described, planned_tests
 from resit.executors.process import Exit
+from resit.executors.watch import Overdue
 
 OK, FAILED, KILLED = Exit(0, None), Exit(1, None), Exit(None, "SIGKILL")
 
@@ -295,7 +297,86 @@ def test_a_death_after_the_last_test_is_a_problem() -> None:
 def test_a_stop_keeps_what_was_done() -> None:
     fold = opened(*planned("a", "b", "c"))
     feed(fold, begin("a", "b", "c"), start("a"), result("a", "failed", 0, 1), start("b"))
-    assert short(fold.flush()) == ["a0 failed!"]
+    fold.stop()
+    assert feed(fold, left("c", 0, 0)) == []
+    assert short(fold.flush()) == ["a0 failed!", "b0 interrupted!"]
+
+
+# Limits.
+
+WORDS = "no sign of life"
+
+
+def over(fold: BatchFold, *lines: dict[str, Any], final: bool = False) -> list[str]:
+    """The process is over a limit, and says this while it ends."""
+    fold.overdue(Overdue(WORDS, final))
+    return feed(fold, *lines)
+
+
+def test_a_hang_costs_the_tests_in_flight_and_the_rest_goes_on() -> None:
+    fold = opened(*planned("a", "b", "c"))
+    feed(fold, begin("a", "b", "c"), start("a"), result("a"), start("b"))
+    said = {**result("b", "interrupted", 0, 2), "where": "a step at a.js:3", "place": "a.js:3"}
+    fold.overdue(Overdue(WORDS))
+    (event,) = fold.feed(said)
+    assert isinstance(event, TestResult)
+    assert (event.status, event.final) == (ResultStatus.ERRORED, True)
+    assert event.failures == (Failure(f"{WORDS}; it hung in a step at a.js:3", "", "a.js:3"),)
+    assert feed(fold, left("c", "the run was interrupted"), {"t": "end", "status": "interrupted"}) == []
+    assert after(fold, Exit(130, None)) == []
+    assert [test.id for test in fold.next_tests()] == ["c"]
+    assert fold.problems == []
+
+
+def test_a_hang_of_who_says_nothing_more() -> None:
+    fold = opened(*planned("a", "b"))
+    feed(fold, begin("a", "b"), start("a"))
+    assert over(fold) == []
+    (event,) = fold.after(KILLED, "tail")[0]
+    assert isinstance(event, TestResult)
+    assert event.failures == (Failure(WORDS),)
+    assert [test.id for test in fold.next_tests()] == ["b"]
+
+
+def test_after_the_time_of_a_batch_nothing_goes_on() -> None:
+    fold = opened(*planned("a", "b"))
+    feed(fold, begin("a", "b"), start("a"))
+    assert over(fold, result("a", "interrupted"), final=True) == ["a0 errored!"]
+    assert after(fold, Exit(130, None)) == [f"b did not run: left out: {WORDS}!"]
+    assert fold.next_tests() == ()
+    fold = opened(*planned("a", "b"))
+    over(fold, final=True)
+    assert after(fold, KILLED) == ["a0 errored!", "b0 errored!"]
+
+
+def test_so_many_hangs_in_a_row_are_enough() -> None:
+    fold = BatchFold(planned(*"abcdefg"))
+    for name in "abcde":
+        assert next(test.id for test in fold.next_tests()) == name
+        feed(fold, config(), begin(*"abcdefg"), start(name))
+        over(fold)
+        events = after(fold, KILLED)
+    assert [event.split(":")[0] for event in events] == ["e0 errored!", "f did not run", "g did not run"]
+    assert fold.next_tests() == ()
+
+
+def test_a_hang_before_the_first_test_is_tried_twice() -> None:
+    fold = opened(*planned("a"))
+    over(fold)
+    assert after(fold, Exit(130, None)) == []
+    fold.next_tests()
+    over(fold)
+    (event,) = fold.after(Exit(130, None), "waiting for port 1")[0]
+    assert isinstance(event, TestResult)
+    assert event.failures[0].message.startswith(f"{WORDS}, before the first test began; its output ended with:")
+
+
+def test_a_hang_after_the_last_test_is_a_problem() -> None:
+    fold = opened(*planned("a"))
+    feed(fold, begin("a"), start("a"), result("a"))
+    over(fold)
+    assert after(fold, KILLED) == []
+    assert fold.problems == [f"{WORDS}, after its last test"]
 
 
 # Lines.

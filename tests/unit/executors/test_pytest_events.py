@@ -1,14 +1,17 @@
 """What follows from the end of a pytest process: the decisions, without a process."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from resit.domain.events import DidNotRun, NotFound, TestResult, TestStarted
+from resit.domain.events import DidNotRun, Failure, NotFound, TestResult, TestStarted
 from resit.domain.plan import PlannedTest
 from resit.domain.status import ResultStatus
 from resit.executors.process import Exit
-from resit.executors.pytest_events import Progress, collection_failure, decide
+from resit.executors.pytest_events import MAX_STALLS, Progress, collection_failure, decide
+from resit.executors.stacks import Hang, hang
+from resit.executors.watch import Overdue
 from resit.plugin import CollectionFailed, ExecutorError
 
 OK, KILLED = Exit(0, None), Exit(None, "SIGKILL")
@@ -183,3 +186,120 @@ def test_an_exit_that_the_results_explain() -> None:
     assert decide(failed, Exit(1, None), "").problems == ()
     gone = progress({"kind": "not_found", "id": "f.py::a", "reason": ""}, end(5), tests="a")
     assert decide(gone, Exit(5, None), "").problems == ()
+
+
+def hung(*lines: dict[str, Any], tests: str = "abc", final: bool = False) -> Progress:
+    """A batch whose process is over a limit."""
+    found = progress(*lines, tests=tests)
+    found.hang = Hang("it hung in f.py:3 (b)", "stack", "f.py:3", final)
+    return found
+
+
+def test_a_hang_is_the_fault_of_the_test_in_flight_and_the_rest_goes_on() -> None:
+    found = hung(start("a"), result("a"), start("b"))
+    decision = decide(found, KILLED, "tail")
+    (event,) = decision.events
+    assert isinstance(event, TestResult)
+    assert (event.test, event.status, event.started_at) == ("f.py::b", ResultStatus.ERRORED, 5.0)
+    assert event.failures == (Failure("it hung in f.py:3 (b)", "stack", "f.py:3"),)
+    assert (decision.again, decision.problems) == (True, ())
+
+
+def test_what_a_process_says_after_it_was_over_a_limit_does_not_count() -> None:
+    found = hung(start("a"))
+    assert [found.line(line) for line in (result("a"), start("b"), result("b", "failed"), end(2))] == [[]] * 4
+    assert ends(found, KILLED) == {"a": "errored"}
+
+
+def test_after_the_time_of_a_batch_nothing_goes_on() -> None:
+    found = hung(start("a"), final=True)
+    decision = decide(found, KILLED, "")
+    assert not decision.again
+    assert [type(event) for event in decision.events] == [TestResult, DidNotRun, DidNotRun]
+    # With nothing in flight each test says so itself: nobody else would be red.
+    assert set(ends(hung(final=True), KILLED).values()) == {"errored"}
+    assert set(ends(hung(start("a"), result("a"), final=True), KILLED).values()) == {"errored"}
+
+
+def test_so_many_hangs_in_a_row_are_enough() -> None:
+    names = "abcdefgh"
+    found = progress(tests=names)
+    for number, name in enumerate(names[:MAX_STALLS], 1):
+        found.next_process()
+        found.line(start(name))
+        found.hang = Hang("words")
+        decision = decide(found, KILLED, "")
+        found.close(decision.events)
+        assert decision.again == (number < MAX_STALLS)
+    assert found.left == {}
+    assert [type(event) for event in decision.events] == [TestResult, *[DidNotRun] * (len(names) - MAX_STALLS)]
+
+
+def test_a_process_that_finished_a_test_begins_the_count_anew() -> None:
+    found = progress(tests="abcdefghijklmnop")
+    for first, second in zip("acegikm", "bdfhjln", strict=True):
+        found.next_process()
+        for line in (start(first), result(first), start(second)):
+            found.line(line)
+        found.hang = Hang("words")
+        decision = decide(found, KILLED, "")
+        assert decision.again
+        found.close(decision.events)
+    assert [*found.left] == ["f.py::o", "f.py::p"]
+
+
+def test_the_module_that_is_imported_is_to_blame() -> None:
+    tests = tuple(PlannedTest(f"{file}::t", file, ("t",)) for file in ("a.py", "b.py", "b.pyx"))
+    found = Progress(tests)
+    for line in (
+        {"kind": "collecting", "id": "a.py", "pid": 1},
+        {"kind": "collected", "pid": 1},
+        {"kind": "collecting", "id": "b.py", "pid": 1},
+    ):
+        found.line(line)
+    decision = decide(found, KILLED, "tail")
+    (event,) = decision.events
+    assert isinstance(event, TestResult)
+    assert (event.test, event.status) == ("b.py::t", ResultStatus.ERRORED)
+    assert event.failures[0].message == "the test process died: signal SIGKILL, while b.py was imported"
+    assert decision.again
+    assert found.shunned == ["b.py"]
+
+
+def test_interrupted_are_the_tests_in_flight() -> None:
+    found = progress(start("a"), result("a"), start("b"), result("b", "failed", final=False), start("b", 1))
+    (event,) = found.interrupted(9.0)
+    assert isinstance(event, TestResult)
+    assert (event.test, event.status, event.retry, event.duration) == ("f.py::b", ResultStatus.INTERRUPTED, 1, 4.0)
+    assert found.interrupted(9.0) == []
+
+
+DUMP = """
+Thread 0x00007f0000000001 [worker] (most recent call first):
+  File "/usr/lib/python3.11/threading.py", line 1 in other
+
+Current thread 0x00007f0000000002 [python] (most recent call first):
+  File "/usr/lib/python3.11/threading.py", line 320 in wait
+  File "/suite/.venv/lib/python3.11/site-packages/lib.py", line 7 in call
+  File "/suite/helpers.py", line 3 in helper
+  File "/suite/tests/test_a.py", line 12 in test_hangs
+"""
+
+
+@pytest.mark.parametrize(
+    ("files", "where", "place"),
+    [
+        ([], "helpers.py:3 (helper)", "helpers.py:3"),
+        (["tests/test_a.py"], "tests/test_a.py:12 (test_hangs)", "tests/test_a.py:12"),
+    ],
+)
+def test_a_dump_is_read_for_people(files: list[str], where: str, place: str) -> None:
+    found = hang(Overdue("words"), ["nothing", DUMP], Path("/suite"), files)
+    if files:
+        assert found.message == f"words; it hung in /usr/lib/python3.11/threading.py:320 (wait), under {where}"
+        assert found.location == place
+    assert DUMP in found.stack
+
+
+def test_without_a_dump_there_are_the_words() -> None:
+    assert hang(Overdue("words", final=True), [], Path("/suite"), []) == Hang("words", final=True)

@@ -62,6 +62,7 @@ class ResitReporter {
     this._stopped = '';
     this._errors = [];
     this._files = 0;
+    this._signed = 0;
     this._guard(() => {
       if (!settings)
         return;
@@ -69,6 +70,7 @@ class ResitReporter {
       this._ids = new Set(settings.ids || []);
       // Playwright names files by their real path, whatever link the folder was reached through.
       this._workdir = fs.realpathSync(settings.workdir);
+      this._write({ t: 'sign' });
     });
   }
 
@@ -351,7 +353,51 @@ class ResitReporter {
         failures: failed || result.status === 'interrupted' ? this._failures(test, result) : [],
         attachments: this._attachments(result),
         annotations: (result.annotations || test.annotations || []).map(a => [String(a.type), plain(a.description, 4096)]),
+        ...(result.status === 'interrupted' ? this._cutOff(result) : {}),
       });
+    });
+  }
+
+  /** Where a test was when it was cut off: the innermost step that came to no good end. */
+  _cutOff(result) {
+    let steps = result.steps || [], found = null;
+    for (;;) {
+      const open = steps.filter(step => step.error || step.duration < 0).pop();
+      if (!open)
+        break;
+      found = open;
+      steps = open.steps || [];
+    }
+    if (!found)
+      return {};
+    const place = this._location(found.location);
+    return { where: firstLine(found.title) + (place && ` at ${place}`), place };
+  }
+
+  onStepBegin() {
+    this._sign();
+  }
+
+  onStepEnd() {
+    this._sign();
+  }
+
+  onStdOut() {
+    this._sign();
+  }
+
+  onStdErr() {
+    this._sign();
+  }
+
+  /** A test that does something is no test that hangs; told once a second at most. */
+  _sign() {
+    this._guard(() => {
+      const now = Date.now();
+      if (now - this._signed < 1000)
+        return;
+      this._signed = now;
+      this._write({ t: 'sign' });
     });
   }
 

@@ -10,9 +10,11 @@ started by a test sees nothing of us. With pytest-xdist the controller reports, 
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import re
+import signal
 import sys
 import time
 import traceback
@@ -48,7 +50,19 @@ def _settings():
         return None
 
 
-_SETTINGS = _settings() if __name__ == "resit_pytest" else None
+def _offer_stacks(spool, settings):
+    """Say how this process can be asked where it hangs: a signal has all stacks written to a file, by C code alone.
+
+    A real-time signal, because suites have handlers of their own for the others.
+    """
+    try:
+        number = signal.SIGRTMAX - 5
+        path = os.path.join(settings["outputs"], f"stacks-{_Real.getpid()}.txt")  # noqa: PTH118
+        fd = _Real.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        faulthandler.register(number, file=fd, all_threads=True)
+        spool.write("stacks", pid=_Real.getpid(), signal=int(number), path=path)
+    except Exception:  # no such signal here: then nobody is told where it hung
+        return
 
 
 def pytest_configure(config):
@@ -60,6 +74,8 @@ def pytest_configure(config):
         if not settings:
             return
         spool = Spool(settings["spool"])
+        if worker:
+            _offer_stacks(spool, settings)
         if settings["mode"] == "list":
             config.pluginmanager.register(Lister(spool, config), "resit-lister")
             return
@@ -149,7 +165,24 @@ class Ending:
         self._spool.write("end", status=int(status), reason=_clean(str(reason)))
 
 
-class Lister(Ending):
+class Collecting:
+    """Writes what is collected now, so that an import that hangs or kills the process has a name."""
+
+    _collected = None
+
+    def pytest_collectstart(self, collector):
+        """Before a module is imported; classes and functions are inside of one."""
+        if not isinstance(collector, (pytest.Session, pytest.Class)):
+            self._collected = collector.nodeid
+            self._spool.write("collecting", id=_clean(collector.nodeid), pid=_Real.getpid())
+
+    def _ended(self, report):
+        if report.nodeid == self._collected:
+            self._collected = None
+            self._spool.write("collected", pid=_Real.getpid())
+
+
+class Lister(Ending, Collecting):
     """Writes the tests of the suite, as pytest would run them."""
 
     def __init__(self, spool, config):
@@ -158,6 +191,7 @@ class Lister(Ending):
 
     def pytest_collectreport(self, report):
         """Collectors that failed or were skipped."""
+        self._ended(report)
         _write_collector(self._spool, report)
 
     def pytest_collection_finish(self, session):
@@ -189,7 +223,7 @@ class Lister(Ending):
         }
 
 
-class Selection:
+class Selection(Collecting):
     """Leaves only the wanted items, in every process that collects."""
 
     def __init__(self, spool, config, settings):
@@ -198,6 +232,7 @@ class Selection:
         self._root = str(config.rootpath)
         self._ids = set(settings["ids"])
         self._files = {os.path.normpath(os.path.join(self._root, name)) for name in settings["files"]}  # noqa: PTH118
+        self._shunned = {os.path.normpath(os.path.join(self._root, name)) for name in settings["shunned"]}  # noqa: PTH118
         self._without_tests = []
 
     @pytest.hookimpl(optionalhook=True)
@@ -212,10 +247,12 @@ class Selection:
     def pytest_ignore_collect(self, collection_path):
         """Spare files that hold no wanted test.
 
-        Never folders: their conftest.py may have hooks that concern all tests. Nothing is said of the other files, so
-        that the suite's own rules decide.
+        Never folders: their conftest.py may have hooks that concern all tests; but one in which an earlier process of
+        the batch came to its end. Nothing is said of the other files, so that the suite's own rules decide.
         """
         try:
+            if str(collection_path) in self._shunned:
+                return True
             if collection_path.name in ("conftest.py", "__init__.py") or str(collection_path) in self._files:
                 return None
             return None if _Real.isdir(str(collection_path)) else True
@@ -224,6 +261,7 @@ class Selection:
 
     def pytest_collectreport(self, report):
         """Collectors that failed or were skipped."""
+        self._ended(report)
         if _write_collector(self._spool, report):
             self._without_tests.append(_clean(report.nodeid))
 
@@ -496,6 +534,14 @@ def _relative(path, root):
 
 def _posix(path):
     return str(path).replace(os.sep, "/")
+
+
+_SETTINGS = _settings() if __name__ == "resit_pytest" else None
+if _SETTINGS:  # at once: a conftest.py may hang before pytest is configured
+    try:
+        _offer_stacks(Spool(_SETTINGS["spool"]), _SETTINGS)
+    except Exception:
+        traceback.print_exc()
 
 
 def _main():
