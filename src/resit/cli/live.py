@@ -78,7 +78,8 @@ def progress(run: RunDoc) -> str:
     done = counts["total"] - counts["planned"] - counts["running"]
     phase = output.clean(run["status"])
     if not counts["total"]:
-        return f"{phase}…"
+        waits = output.clean(run.get("waiting_for") or "")
+        return f"{phase}: {waits}" if waits else f"{phase}…"
     return f"{phase}: {done} of {counts['total']} done, {output.clean(run['summary'])}"
 
 

@@ -20,7 +20,7 @@ from resit.cli.settings import EXIT_CODES, CommandError, Exit
 
 _COMMANDS = {
     "Begin": ("serve:serve", "projects:project", "projects:env", "tokens:token"),
-    "Run": ("trigger:run", "trigger:rerun", "runs:watch", "runs:cancel"),
+    "Run": ("trigger:run", "trigger:rerun", "runs:watch", "runs:change", "runs:cancel", "schedules:schedule"),
     "Keep": ("test_plans:test_plan", "snoozes:snooze", "webhooks:webhook"),
     "Look": ("runs:runs", "runs:show", "logs:logs", "insights:flaky"),
     "Operate": ("people:user", "people:org"),

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,17 @@ Variables = Annotated[
     ),
 ]
 Many = Parameter(consume_multiple=_MANY)
+Priority = Annotated[
+    int | None, Parameter(metavar="N", help="From -100 to 100; where runs wait, a higher one goes first.")
+]
+MaxFailures = Annotated[
+    int | None, Parameter(metavar="N", help="Stop after N failed, errored or lost tests, on all shards; 0: never.")
+]
+At = Annotated[
+    str | None,
+    Parameter(metavar="TIME", help="Start no sooner, like 2026-12-01T09:00+01:00; the distance from UTC is needed."),
+]
+In = Annotated[str | None, Parameter(name="--in", metavar="30m", help="Start that much later instead, like 30m or 2h.")]
 
 _SCP = re.compile(r"[\w.-]+@[\w.-]+:")
 _URL = re.compile(r"(?:https?|ssh|git|file)://", re.IGNORECASE)
@@ -87,6 +99,27 @@ def seconds(text: str, flag: str) -> float:
     if not found or not float(found[1]):
         raise CommandError(f"{flag} {text!r}: write a number and a unit", f"for example {flag} 30d or {flag} 12h")
     return float(found[1]) * _SECONDS[found[2]]
+
+
+def start(at: str | None, later: str | None, now: datetime | None = None) -> str | None:
+    """When a run is to start, from ``--at`` and ``--in``; None for at once."""
+    if at is not None and later is not None:
+        raise CommandError("--at and --in exclude each other", "choose one of the two")
+    if later is not None:
+        found = (now or datetime.now(UTC)) + timedelta(seconds=seconds(later, "--in"))
+        return found.isoformat(timespec="milliseconds")
+    if at is None:
+        return None
+    try:
+        found = datetime.fromisoformat(at.strip())
+    except ValueError:
+        raise CommandError(f"--at {at!r} is no time", "for example --at 2026-12-01T09:00+01:00, or --in 30m") from None
+    if found.tzinfo is None:
+        raise CommandError(
+            f"--at {at!r} does not say where its clock is: the distance from UTC is missing",
+            f"for example --at {found.isoformat(timespec='minutes')}+01:00, or Z for UTC",
+        )
+    return found.isoformat()
 
 
 def source(text: str) -> str:

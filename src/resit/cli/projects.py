@@ -18,6 +18,12 @@ env = App(name="env", help="Give a project environments: variables, secrets, fil
 MaxRuns = Annotated[
     int | None, Parameter(metavar="N", help="How many runs are at work at a time, the others wait; 0: no limit.")
 ]
+Priority = Annotated[
+    int | None, Parameter(metavar="N", help="Priority of runs that name none, -100 to 100; a higher one goes first.")
+]
+MaxFailures = Annotated[
+    int | None, Parameter(metavar="N", help="After how many failures runs stop that name no number; 0: never.")
+]
 Repository = Annotated[
     str | None, Parameter(metavar="OWNER/NAME", help="What is under test, where the source does not say.")
 ]
@@ -45,6 +51,8 @@ def add(
     shards: Annotated[int | None, Parameter(metavar="N", help="How many shards a run has when it names none.")] = None,
     time_limit: Annotated[str | None, Parameter(metavar="2h", help="How long a run may take at most, like 2h.")] = None,
     max_runs: MaxRuns = None,
+    priority: Priority = None,
+    max_failures: MaxFailures = None,
     repository: Repository = None,
     common: Common = COMMON,
 ) -> int:
@@ -64,6 +72,8 @@ def add(
         "shards": shards,
         "time_limit": options.seconds(time_limit, "--time-limit") if time_limit else None,
         "max_runs": max_runs,
+        "priority": priority,
+        "max_failures": max_failures,
         "repository": repository,
     }
     with common.connect() as client:
@@ -83,6 +93,8 @@ def change(
     /,
     *,
     max_runs: MaxRuns = None,
+    priority: Priority = None,
+    max_failures: MaxFailures = None,
     repository: Repository = None,
     branch: Annotated[str | None, Parameter(metavar="B", help="Branch of the git repository.")] = None,
     name: Annotated[str | None, Parameter(metavar="TEXT", help="Name for people.")] = None,
@@ -98,6 +110,8 @@ def change(
     """
     wanted: dict[str, object] = {
         "max_runs": max_runs,
+        "priority": priority,
+        "max_failures": max_failures,
         "repository": repository,
         "branch": branch,
         "name": name,
@@ -131,7 +145,20 @@ def show(slug: ProjectRef, /, *, common: Common = COMMON) -> int:
             return Exit.GREEN
         runs = last_runs(client, slug, 5)
     console = output.console(no_color=common.no_color)
-    names = ("slug", "name", "source", "branch", "executor", "workdir", "setup", "config", "shards", "max_runs")
+    names = (
+        "slug",
+        "name",
+        "source",
+        "branch",
+        "executor",
+        "workdir",
+        "setup",
+        "config",
+        "shards",
+        "max_runs",
+        "priority",
+        "max_failures",
+    )
     console.print(output.fields([(name, output.clean(found.get(name) or "")) for name in names]))
     console.print(_environments(found["environments"]))
     if runs:
@@ -244,7 +271,8 @@ def change_environment(
     ] = (),
     name: Annotated[str | None, Parameter(metavar="TEXT", help="Name for people.")] = None,
     schedule: Annotated[
-        str | None, Parameter(metavar="CRON", help="Cron expression (UTC) that is kept and shown; empty for none.")
+        str | None,
+        Parameter(metavar="CRON", help="Cron expression in UTC: all its tests run then; empty for none."),
     ] = None,
     common: Common = COMMON,
 ) -> int:

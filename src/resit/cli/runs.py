@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from resit.cli import output
+from resit.cli import options, output
 from resit.cli.options import RunRef
 from resit.cli.settings import COMMON, CommandError, Common, Exit
 from resit.domain.status import Outcome, RunStatus, Verdict
@@ -74,7 +74,8 @@ def runs_table(found: "list[RunDoc]", *, project: bool) -> Any:
         table.columns[[column.header for column in table.columns].index(name)].no_wrap = True
     for run in found:
         word = output.verdict_word(run)
-        tests = Text(output.clean(run["summary"]))
+        waits = run.get("waiting_for") if not run["counts"]["total"] else ""
+        tests = Text(output.clean(waits or run["summary"]))
         if origin := output.selection(run):
             tests.append(f"\n{origin}", "bright_black")
         where = [Text(f"{output.clean(run['project'])}/{output.clean(run['environment'])}")] if project else []
@@ -146,9 +147,13 @@ def _details(client: "Client", run: "RunDoc", console: "Console") -> None:
                 ("build", ", ".join(build)),
                 ("shards", str(run["total_shards"] or "")),
                 ("by", output.clean(run["triggered_by"])),
+                ("schedule", str(run.get("schedule_id") or "")),
                 ("group", output.clean(run.get("group") or "")),
+                ("priority", str(run.get("priority") or "")),
+                ("stops", f"after {run['max_failures']} failures" if run.get("max_failures") else ""),
                 ("cancelled", _cancelled(run)),
                 ("requested", output.local_time(run["created_at"])),
+                ("not before", output.local_time(run.get("start_at"))),
                 ("started", output.local_time(run["started_at"])),
                 ("finished", output.local_time(run["finished_at"])),
                 ("url", output.clean(run["url"])),
@@ -168,9 +173,41 @@ def _cancelled(run: "RunDoc") -> str:
     """Who stopped a run, and why."""
     if run["status"] != "cancelled":
         return ""
-    successor = f"run {run['superseded_by']} took its place" if run.get("superseded_by") else ""
     by = f"by {output.clean(run['cancelled_by'])}" if run.get("cancelled_by") else ""
-    return ", ".join(filter(None, [by, successor or output.clean(run.get("cancel_reason") or "")]))
+    return ", ".join(filter(None, [by, output.clean(run.get("cancel_reason") or "")]))
+
+
+def change(
+    run: RunRef,
+    /,
+    *,
+    priority: options.Priority = None,
+    at: options.At = None,
+    later: options.In = None,
+    now: Annotated[bool, Parameter(help="Let a delayed run start as soon as it can.")] = False,
+    common: Common = COMMON,
+) -> int:
+    """Change a run that waits: its priority, or when it starts.
+
+    Example: resit change 12 --priority 50
+    """
+    start = options.start(at, later)
+    if now and start:
+        raise CommandError("--now excludes --at and --in", "choose one of them")
+    changes: dict[str, object] = {} if priority is None else {"priority": priority}
+    if now or start:
+        changes["start_at"] = start
+    if not changes:
+        raise CommandError("nothing to change", "for example --priority 50")
+    with common.connect() as client:
+        changed = client.change_run(run, changes)
+    if common.json:
+        output.print_json(changed)
+    else:
+        waits = output.clean(changed.get("waiting_for") or "")
+        said = f"Run {changed['id']} is changed{f': {waits}' if waits else '.'}"
+        output.say(output.console(no_color=common.no_color), said)
+    return Exit.GREEN
 
 
 def cancel(

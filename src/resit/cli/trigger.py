@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from resit.cli import output
+from resit.cli import options, output
 from resit.cli.options import Many, ProjectRef, RunRef, Tests, Variables, Wait, ids, pairs
 from resit.cli.settings import COMMON, CommandError, Common, Exit
 
@@ -41,12 +41,16 @@ def run(
         Literal["wait", "cancel"] | None,
         Parameter(help="What becomes of an earlier run of the group: wait for its end (the default), or cancel it."),
     ] = None,
+    priority: options.Priority = None,
+    max_failures: options.MaxFailures = None,
+    at: options.At = None,
+    later: options.In = None,
     wait: Wait = False,
     common: Common = COMMON,
 ) -> int:
     """Run the tests of a project: all of them, or those with a tag or an id.
 
-    Example: resit run shop --env staging --tag @smoke --wait
+    Example: resit run shop --env staging --tag @smoke --max-failures 5 --wait
     """
     wanted: dict[str, object] = {
         "environment": env,
@@ -58,6 +62,9 @@ def run(
         "shards": _positive(shards),
         "test_plan": test_plan,
         "concurrency": {"group": group, "on_conflict": on_conflict or "wait"} if group else None,
+        "priority": priority,
+        "max_failures": max_failures,
+        "start_at": options.start(at, later),
     }
     if on_conflict and not group:
         raise CommandError("--on-conflict is about a group", "name it: --group NAME")
@@ -67,7 +74,7 @@ def run(
         raise CommandError("--tag was given an empty tag", "leave --tag out to run everything")
     with common.connect() as client:
         made = client.trigger(project, {name: value for name, value in wanted.items() if value is not None})
-        return _begun(client, made, common, wait)
+        return begun(client, made, common, wait)
 
 
 def rerun(
@@ -77,8 +84,13 @@ def rerun(
     failed: Annotated[
         bool, Parameter(help="Only what failed, errored, was lost or not found, or did not run.")
     ] = False,
+    cancelled: Annotated[bool, Parameter(help="With --failed: also what was cancelled before its end.")] = False,
     test: Tests = (),
     reason: Annotated[str | None, Parameter(metavar="TEXT", help="Why; it is kept with the re-run.")] = None,
+    priority: options.Priority = None,
+    max_failures: options.MaxFailures = None,
+    at: options.At = None,
+    later: options.In = None,
     wait: Wait = False,
     common: Common = COMMON,
 ) -> int:
@@ -89,15 +101,21 @@ def rerun(
     chosen = ids(test)
     if failed and chosen:
         raise CommandError("--failed and --test exclude each other", "name tests, or take all that failed")
+    if cancelled and not failed:
+        raise CommandError("--cancelled adds to --failed", "say --failed --cancelled")
     selection = "failed" if failed else "chosen" if chosen else "all"
-    wanted: dict[str, object] = {"selection": selection}
-    if chosen:
-        wanted["tests"] = chosen
-    if reason:
-        wanted["reason"] = reason
+    more: dict[str, object] = {
+        "tests": chosen or None,
+        "cancelled": cancelled or None,
+        "reason": reason or None,
+        "priority": priority,
+        "max_failures": max_failures,
+        "start_at": options.start(at, later),
+    }
+    wanted = {"selection": selection} | {name: value for name, value in more.items() if value is not None}
     with common.connect() as client:
         made = client.rerun(run, wanted)
-        return _begun(client, made, common, wait)
+        return begun(client, made, common, wait)
 
 
 def _positive(shards: int | None) -> int | None:
@@ -106,7 +124,7 @@ def _positive(shards: int | None) -> int | None:
     return shards
 
 
-def _begun(client: "Client", made: "RunDoc", common: Common, wait: bool) -> int:
+def begun(client: "Client", made: "RunDoc", common: Common, wait: bool) -> int:
     """Say that the run is on its way, and follow it if wanted."""
     number = made["id"]
     if not common.json or wait:
@@ -115,6 +133,8 @@ def _begun(client: "Client", made: "RunDoc", common: Common, wait: bool) -> int:
         origin = output.selection(made)
         origin = f", {origin}" if origin else ""
         output.say(console, f"Run {number} ({output.clean(made['short_id'])}) of {where}{origin}")
+        if made["status"] == "requested" and made.get("waiting_for"):
+            output.say(console, f"  {output.clean(made['waiting_for'])}")
         if not wait:
             output.say(console, f"  see it:   resit watch {number}\n  stop it:  resit cancel {number}")
     if wait:

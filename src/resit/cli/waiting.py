@@ -107,8 +107,14 @@ def report(client: Client, run: RunDoc, console: "Console", named: Set[str] = fr
     if red > len(named):
         _name_reds(client, run, console, red, named)
     troubles(run, console)
+    stopped = counts["cancelled"] if run["status"] == "finished" else 0
+    if stopped and run.get("cancel_reason"):
+        rest = f"{stopped} {'test was' if stopped == 1 else 'tests were'} cancelled"
+        output.say(console, f"  ! {output.clean(run['cancel_reason'])}: {rest}")
+    if run.get("waiting_for"):
+        output.say(console, f"  {output.clean(run['waiting_for'])}")
     if red and closed(run):
-        output.say(console, f"Run them again: resit rerun {run['id']} --failed")
+        output.say(console, f"Run them again: resit rerun {run['id']} --failed{' --cancelled' if stopped else ''}")
 
 
 def _name_reds(client: Client, run: RunDoc, console: "Console", red: int, named: Set[str]) -> None:

@@ -16,7 +16,17 @@ from uuid import uuid4
 import httpx
 from httpx_sse import connect_sse
 
-from resit.client.documents import EnvironmentDoc, LineageDoc, LogDoc, ProjectDoc, RowDoc, RunDoc, SnoozeDoc
+from resit.client.documents import (
+    EnvironmentDoc,
+    LineageDoc,
+    LogDoc,
+    ProjectDoc,
+    RowDoc,
+    RunDoc,
+    ScheduleDoc,
+    SnoozeDoc,
+)
+from resit.client.schedules import ScheduleCalls
 
 __all__ = [
     "Client",
@@ -30,6 +40,7 @@ __all__ = [
     "RowDoc",
     "RunChanged",
     "RunDoc",
+    "ScheduleDoc",
     "ServerAway",
     "SnoozeDoc",
     "closed",
@@ -211,6 +222,11 @@ class Client:
         """Make a token worthless."""
         self._send("DELETE", f"/tokens/{id}")
 
+    @property
+    def schedules(self) -> ScheduleCalls:
+        """Schedules: made, listed, changed, run now."""
+        return ScheduleCalls(self._call, self._items, self._once, self._send)
+
     # People and the organization
 
     def add_user(self, fields: Mapping[str, object]) -> dict[str, Any]:
@@ -250,6 +266,10 @@ class Client:
     def run(self, run: str) -> RunDoc:
         """A run by its number, short id or uuid."""
         return self._run(self._call("GET", f"/runs/{_segment(run)}"))
+
+    def change_run(self, run: str, changes: Mapping[str, object]) -> RunDoc:
+        """Change the priority or the start of a run that waits."""
+        return self._run(self._call("PATCH", f"/runs/{_segment(run)}", json=changes))
 
     def cancel(self, run: str, reason: str = "") -> RunDoc:
         """Stop a run."""

@@ -53,6 +53,11 @@ class RunDoc(TypedDict):
     problems: list[ProblemDoc]
     triggered_by: str
     group: str
+    priority: int
+    max_failures: int
+    start_at: str | None
+    schedule_id: int | None
+    waiting_for: str
     superseded_by: int | None
     cancelled_by: str
     cancel_reason: str
@@ -76,6 +81,8 @@ class ProjectDoc(TypedDict):
     config: str
     shards: int
     max_runs: int
+    priority: int
+    max_failures: int
     repository: str
     environments: list["EnvironmentDoc"]
 
@@ -103,6 +110,35 @@ class SnoozeDoc(TypedDict):
     active: bool
     description: str
     environment: str | None
+
+
+class TimeDoc(TypedDict):
+    """A time, as a clock in a schedule's zone shows it and in UTC."""
+
+    local: str
+    utc: str
+
+
+class ScheduleDoc(TypedDict):
+    """A schedule. ``alert`` says why somebody should look at it; empty when all is well."""
+
+    id: int
+    name: str
+    project: str
+    cron: str
+    zone: str
+    overlap: str
+    active: bool
+    of_environment: bool
+    next: TimeDoc | None
+    last_at: str | None
+    last_run: dict[str, Any] | None
+    missed: int
+    alert: str
+    note: str
+    run: dict[str, Any]
+    created_by: str
+    upcoming: list[TimeDoc]
 
 
 class LineageDoc(TypedDict):
