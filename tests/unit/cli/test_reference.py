@@ -10,7 +10,7 @@ from resit.cli.settings import EXIT_CODES, Exit
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
 COMMANDS = helptext.commands(make_app())
-GROUPS = [(name,) for name in ("project", "env", "token", "user", "org", "test-plan", "snooze", "webhook")]
+GROUPS = [(name,) for name in ("project", "env", "token", "user", "org", "test-plan", "schedule", "snooze", "webhook")]
 
 
 def test_the_page_is_up_to_date():
@@ -27,7 +27,9 @@ def test_every_command_of_the_contract_is_there():
         "project set", "env set", "test-plan", "test-plan add", "test-plan list", "test-plan remove",
         "snooze", "snooze add", "snooze list", "snooze expire",
         "webhook", "webhook add", "webhook list", "webhook test", "webhook remove",
-        "run", "rerun", "watch", "runs", "show", "cancel", "logs", "flaky",
+        "run", "rerun", "watch", "runs", "show", "cancel", "logs", "flaky", "change",
+        "schedule", "schedule create", "schedule list", "schedule show", "schedule set", "schedule pause",
+        "schedule resume", "schedule run", "schedule remove",
     } == {" ".join(words) for words in COMMANDS}  # fmt: skip
 
 
