@@ -7,23 +7,21 @@ that left the group is not found there.
 import asyncio
 import codecs
 import contextlib
-import ctypes
 import json
 import logging
 import os
 import secrets
 import signal
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 
+from resit.processes import Found, child_setup, has_proc, kill_all, marked, started, sweep
+
 __all__ = ["Exit", "SpoolTail", "TestProcess", "sweep"]
 
 log = logging.getLogger(__name__)
-MARKER = "RESIT_PROCESS"
-WORKER = "RESIT_WORKER"
 
 _LINE_LIMIT = 64 * 1024
 _READ_SIZE = 64 * 1024
@@ -31,8 +29,10 @@ _OUTPUT_WAIT = 1.0  # seconds for the rest of the output once the process has en
 _KILL_WAIT = 0.8  # seconds until a process that was sent SIGKILL is expected to be gone
 _POLL = 0.05
 _SPOOL_READ = 1024 * 1024
-_PR_SET_PDEATHSIG = 1
-_PROC = Path("/proc")
+
+
+_alive: dict[int, int] = {}
+"""When the processes of tests that have not been cleaned up after were started, by pid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class TestProcess:
         self._process = process
         self._marker = marker.encode()
         self._output = output
+        self._started = _alive[self.pid] = started(process.pid)
         self._stopping = asyncio.Lock()
         self._given_up = asyncio.Event()
 
@@ -90,8 +91,6 @@ class TestProcess:
         can't be started.
         """
         marker = secrets.token_hex(16)
-        # Appended, so that what a process of tests starts through this very class is still known as its own.
-        marked = {**env, MARKER: f"{env.get(MARKER, '')}.{marker}".lstrip(".")}
         reading, writing = os.pipe()
         try:
             # The pipe is our own: asyncio would tie the end of the process to the end of the pipe, and a web server
@@ -99,12 +98,12 @@ class TestProcess:
             process = await asyncio.create_subprocess_exec(
                 *argv,
                 cwd=cwd,
-                env=marked,
+                env=marked(env, marker),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=writing,
                 stderr=writing,
                 start_new_session=True,
-                preexec_fn=_child_setup(),
+                preexec_fn=child_setup(),
             )
         except BaseException:
             os.close(reading)
@@ -151,10 +150,20 @@ class TestProcess:
 
     def cleanup(self) -> int:
         """Kill whatever of the process is still there (its group, and what left the group); how many that were."""
-        if not _has_proc():
+        if not has_proc():
             return int(self._signal_group(signal.SIGKILL))
+        _alive.pop(self.pid, None)
         # Not by the group's number alone: it may belong to a stranger once the group is empty.
-        return _kill_all(lambda pid, environ: self._marker in environ or _session_of(pid) == self.pid)
+        return kill_all(lambda f: self._marker in f.environ or f.session == self.pid or self._adopted(f))
+
+    def _adopted(self, found: Found) -> bool:
+        """True for an orphan that the worker has adopted and that bears no mark: a daemon with an empty environment.
+
+        It is ours if no other process of tests could have started it that is still there to clean up after itself.
+        """
+        if found.parent != os.getpid() or found.ours or found.started < self._started:
+            return False
+        return all(began > found.started for began in _alive.values())
 
     async def _ended(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -283,91 +292,3 @@ class SpoolTail:
         except (LookupError, TypeError, ValueError, AttributeError):
             # Tests may write into any file of theirs, so into this one: what they lose is one line, not the rest.
             log.warning("a line of %s can't be understood: %r", self._path.name, line[:200], exc_info=True)
-
-
-def sweep(worker: str) -> int:
-    """Kill every process whose environment says ``RESIT_WORKER=<worker>``; how many that were.
-
-    For the start of a worker whose predecessor was killed and could not clean up. Spares the caller and the processes
-    above it (a shell may have set the variable for them). Does nothing where there is no ``/proc``.
-    """
-    if not _has_proc():
-        return 0
-    entry = f"\0{WORKER}={worker}\0".encode()
-    spared = set(_ancestors(os.getpid()))
-    return _kill_all(lambda pid, environ: pid not in spared and entry in b"\0" + environ + b"\0")
-
-
-def _kill_all(wanted: Callable[[int, bytes], bool]) -> int:
-    """SIGKILL the wanted processes until no new one shows up: a process may fork while we look."""
-    killed: set[int] = set()
-    for _ in range(20):
-        found = [pid for pid, environ in _processes() if pid not in killed and wanted(pid, environ)]
-        if not found:
-            break
-        for pid in found:
-            killed.add(pid)
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-    return len(killed)
-
-
-def _processes() -> Iterator[tuple[int, bytes]]:
-    """The living processes of this user, without ourselves, and their environment (as it was at their start)."""
-    own = os.getpid()
-    for entry in os.scandir(_PROC):
-        if not entry.name.isdigit() or int(entry.name) == own:
-            continue
-        with contextlib.suppress(OSError):  # gone, or another user's
-            environ = Path(entry.path, "environ").read_bytes()
-            if environ or _stat(int(entry.name))[:1] not in (["Z"], ["X"]):
-                yield int(entry.name), environ
-
-
-def _stat(pid: int) -> list[str]:
-    """The fields of /proc/<pid>/stat from the state on: state, parent, group, session; empty if it is gone."""
-    try:
-        text = (_PROC / str(pid) / "stat").read_text(errors="replace")
-    except OSError:
-        return []
-    return text.rpartition(")")[2].split()[:4]  # the name before may hold blanks and parentheses
-
-
-def _session_of(pid: int) -> int | None:
-    fields = _stat(pid)
-    return int(fields[3]) if len(fields) > 3 else None
-
-
-def _ancestors(pid: int) -> Iterator[int]:
-    while pid > 0:
-        yield pid
-        fields = _stat(pid)
-        pid = int(fields[1]) if len(fields) > 1 else 0
-
-
-def _has_proc() -> bool:
-    return sys.platform == "linux" and (_PROC / "self" / "environ").exists()
-
-
-# Any: an untyped C function, or None elsewhere.
-_prctl: Any = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
-
-
-def _child_setup() -> Callable[[], None]:
-    """What the child does between fork and exec. Everything is looked up before: little is safe after a fork."""
-    parent = os.getpid()
-    prctl = _prctl
-
-    def setup() -> None:
-        if prctl is not None:
-            # A worker that is killed takes the process with it. (The kernel means the *thread* that forked: the event
-            # loop's, which lives as long as the worker.)
-            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != parent:
-                os._exit(1)
-        # An ignored SIGINT (a worker started with & by a shell) would be inherited, and the polite stop never heard.
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-    return setup

@@ -222,6 +222,78 @@ def test_a_killed_worker_takes_its_process_with_it(tmp_path: Path) -> None:
     asyncio.run(until(lambda: not alive(child), 5))
 
 
+DAEMONS = """
+import os, subprocess, sys, time
+def daemon(*argv):
+    subprocess.run(["sh", "-c", " ".join(argv) + " >/dev/null 2>&1 & echo $!"])
+daemon("setsid", "sleep", "61")
+daemon("env", "-i", "setsid", "sleep", "61")
+daemon("env", "-i", "sh", "-c", "'setsid sleep 61'")
+print(subprocess.Popen(["env", "-i", "setsid", "sh", "-c", "trap '' INT TERM; kill -STOP $$; sleep 61"]).pid)
+print("done", flush=True)
+time.sleep(60)
+"""
+
+
+@linux
+def test_daemons_that_left_everything_behind_are_found(tmp_path: Path) -> None:
+    """Double forks, sessions of their own, no environment: who has adopted them knows them all the same."""
+    tests = tmp_path / "tests.py"
+    tests.write_text(DAEMONS)
+    worker = tmp_path / "worker.py"
+    worker.write_text(
+        textwrap.dedent(
+            """
+            import asyncio, os, sys, time
+            from pathlib import Path
+            from resit.executors.process import TestProcess
+            from resit.processes import Reaper, adopt
+
+            async def main():
+                adopt()
+                heard, done = [], asyncio.Event()
+                def output(text):
+                    heard.append(text)
+                    if "done" in text: done.set()
+                env = {"PATH": os.environ["PATH"]}
+                other = await TestProcess.start([sys.executable, "-c", "import time; time.sleep(60)"],
+                    cwd=Path("."), env=env, on_output=lambda _: None)
+                process = await TestProcess.start([sys.executable, "tests.py"],
+                    cwd=Path("."), env=env, on_output=output)
+                await done.wait()
+                began = time.monotonic()
+                await process.stop(grace=1)
+                print(*"".join(heard).partition("done")[0].split(), flush=True)
+                await other.stop(grace=0)  # it might have started them: so they go with it at the latest
+                print(time.monotonic() - began, flush=True)
+                reaper = Reaper()
+                reaper.look()
+                reaper.look()
+                print(sum(1 for p in Path("/proc").glob("[0-9]*/stat")
+                    if p.read_text().rpartition(")")[2].split()[1] == str(os.getpid())), flush=True)
+
+            asyncio.run(main())
+            """
+        )
+    )
+    ended = subprocess.run([sys.executable, str(worker)], capture_output=True, text=True, cwd=tmp_path, timeout=30)
+    assert ended.returncode == 0, ended.stderr
+    pids, took, children = ended.stdout.splitlines()
+    assert len(pids.split()) == 4
+    assert [pid for pid in pids.split() if alive(int(pid))] == []
+    assert float(took) < 5
+    assert children == "0"  # nobody is left, not even as a zombie
+
+
+def test_a_line_that_nobody_understands_costs_only_itself(tmp_path: Path) -> None:
+    spool = tmp_path / "spool"
+    lines = [{"n": 1}, {"m": 2}, {"n": None}, {"n": 3}]
+    spool.write_text("".join(f"{json.dumps(line)}\n" for line in lines) + "[" * 100_000 + '\n{"n": 4}\n')
+    seen: list[int] = []
+    SpoolTail(spool, lambda line: seen.append(line["n"] + 0)).drain()
+    assert seen == [1, 3, 4]
+
+
 def test_spool_tail(tmp_path: Path) -> None:
     spool = tmp_path / "spool"
 
