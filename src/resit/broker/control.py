@@ -208,7 +208,7 @@ class NatsControlBroker:
         while True:
             left = max(0.0, end - time.monotonic())
             try:
-                found = await pull(self._link, subjects.EVENTS, [subjects.EVENTS_CONSUMER], limit, left)
+                found = await pull(self._link, subjects.EVENTS, subjects.EVENTS_CONSUMER, limit, left)
                 return [NatsDelivery(self._link, message) for message in found if self._is_event(message)]
             except Missing:
                 with contextlib.suppress(BrokerAway):

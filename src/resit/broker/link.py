@@ -81,6 +81,8 @@ class Link:
         self._closing = False
         self._last_error = ""
         self._refused = 0
+        self.times_up = 0
+        """How often the connection was made: what a former one had asked for is lost."""
         self._listeners: list[tuple[str, str, Handler]] = []
         self._limits: set[asyncio.Timeout] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -137,6 +139,7 @@ class Link:
 
     async def _on_up(self) -> None:
         self._refused = 0
+        self.times_up += 1
         self._up.set()
 
     async def _on_down(self) -> None:

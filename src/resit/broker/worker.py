@@ -13,6 +13,7 @@ from resit.broker.address import Address
 from resit.broker.delivery import NatsDelivery
 from resit.broker.link import CONNECT_SECONDS, PATIENCE, PAUSE, Link, Missing
 from resit.broker.pull import pull
+from resit.broker.standing import Standing
 from resit.ports import BrokerAway, Delivery, Job, Urgency
 
 _URGENT_FIRST = [subjects.urgency_consumer(urgency) for urgency in Urgency]
@@ -24,6 +25,7 @@ class NatsWorkerBroker:
     def __init__(self, link: Link, pool: str) -> None:
         self._link = link
         self._pool = subjects.check_pool(pool)
+        self._jobs = Standing(link, subjects.jobs_stream(pool), _URGENT_FIRST)
         # The broker compares ids over all pools: nobody may guess ours, and have our events taken for repetitions.
         self._voice = secrets.token_hex(16)
 
@@ -40,13 +42,13 @@ class NatsWorkerBroker:
         """Up to ``limit`` jobs of the pool, urgent ones first; an empty list after ``wait`` seconds without any, or
         without a broker.
 
-        Raises :class:`BrokerAway` only after :meth:`close`.
+        For one caller at a time. Raises :class:`BrokerAway` only after :meth:`close`.
         """
         end = time.monotonic() + wait
         while True:
             left = max(0.0, end - time.monotonic())
             try:
-                found = await pull(self._link, subjects.jobs_stream(self._pool), _URGENT_FIRST, limit, left)
+                found = await self._jobs.take(limit, left)
                 return [(subjects.parse_job(m.subject), NatsDelivery(self._link, m)) for m in found]
             except BrokerAway:  # also when the pool is not made yet, or the broker lost its store: others make it
                 if self._link.closed:
@@ -65,7 +67,7 @@ class NatsWorkerBroker:
             left = max(0.0, end - time.monotonic())
             try:
                 stream, consumer = subjects.batches_stream(self._pool), subjects.run_consumer(run)
-                found = await pull(self._link, stream, [consumer], 1, left)
+                found = await pull(self._link, stream, consumer, 1, left)
             except Missing:  # it may be made again, so look now and then, but not in a tight loop
                 if (left := end - time.monotonic()) <= 0:
                     return None
@@ -126,4 +128,5 @@ class NatsWorkerBroker:
 
     async def close(self) -> None:
         """Leave; leases that were not settled run out."""
+        await self._jobs.close()
         await self._link.close()

@@ -559,6 +559,8 @@ def test_a_server_left_behind_is_ended_and_a_stranger_is_not(tmp_path: Path) -> 
             start_new_session=True,
         )
         (tmp_path / "nats" / "pid").write_text(str(orphan.pid))
+        while not Path(f"/proc/{orphan.pid}/cmdline").read_bytes():  # a process that just begins has none
+            await asyncio.sleep(0)
         await server.start(tmp_path)
         await asyncio.wait_for(orphan.wait(), 2)
         await server.stop()
