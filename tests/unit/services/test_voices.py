@@ -20,6 +20,7 @@ from resit.testing.factories import planned, result
 from resit.testing.world import World, empty
 
 TESTS = [f"{file}::{n}" for file in "ab" for n in range(4)]
+BOTH_DATABASES = True
 
 
 def run_of_two_batches(world: World) -> Run:
@@ -31,7 +32,7 @@ def reports(world: World, run: Run) -> list[dict[str, Any]]:
     """All that a worker says of a run, in its order."""
     said: list[dict[str, Any]] = [{"run": run.id, "claim": "w", "what": "shard.started", "commit": ""}]
     for number in (1, 2):
-        voice = world.voice(run, number, f"claim {number}")
+        voice = world.voice(run, number, f"claim {run.id}.{number}")
         with world.store.read() as tx:
             tests = tx.ledger.tests_of_batch(run.id, number)
         said.append({**voice, "what": "batch.started"})
