@@ -1,5 +1,5 @@
 # `make setup` leaves .venv/bin/resit and the Node packages that tests need; `make test` and `make demo` stand on it.
-.PHONY: help setup demo test bench check unit integration lint types imports format clean
+.PHONY: help setup demo test bench chaos check unit integration lint types imports format clean
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
@@ -15,8 +15,13 @@ demo: setup ## start a server, run two example suites, run the failed tests agai
 test: setup lint types imports ## everything that CI checks
 	$(BIN)/pytest
 
-bench: setup ## how fast the HTTP APIs answer on this machine (minutes)
+bench: setup ## how fast the HTTP APIs answer on this machine, and what it ingests meanwhile (minutes)
 	$(BIN)/python bench/api.py
+	$(BIN)/python bench/load.py
+
+ROUNDS ?= 24
+chaos: setup ## kill things under running tests and check the account: make chaos ROUNDS=50 (20 s a round)
+	$(BIN)/python scripts/chaos.py --rounds $(ROUNDS)
 
 lint:
 	$(BIN)/ruff check .
