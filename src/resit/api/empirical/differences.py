@@ -88,7 +88,8 @@ DIFFERENCES: tuple[tuple[str, str], ...] = (
         "Environments",
         (
             "Never come from a file in the test repository, so `env_files` is empty and nothing is refused on "
-            "that ground. No filters (`[]`) means all. `scheduled_trigger` is kept and shown, and starts nothing."
+            "that ground. No filters (`[]`) means all. `scheduled_trigger` is a cron expression in UTC, and all tests "
+            "of the environment run then."
         ),
     ),
     (
