@@ -107,8 +107,8 @@ def progress_out(run: Run) -> list[dict[str, Any]]:
             why = f": {run.cancel_reason}" if run.cancel_reason else ""
             found.append(_event(run.finished_at, "canceled", f"Canceled{by}{why}"))
         else:
-            error = f": {run.error.message}" if run.error else ""
-            found.append(_event(run.finished_at, "completed", f"Run completed{error}"))
+            said = run.error.message if run.error else run.cancel_reason
+            found.append(_event(run.finished_at, "completed", f"Run completed{f': {said}' if said else ''}"))
     return found
 
 
