@@ -35,6 +35,15 @@ LONGEST_REFUSED = 5.0
 _PING_SECONDS = 5
 _LOG = logging.getLogger(__name__)
 
+class _Harmless(logging.Filter):
+    """nats-py upgrades connections to TLS in a way of which asyncio complains at the end of each."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "eof_received() has no effect when using ssl" not in record.msg
+
+
+logging.getLogger("asyncio").addFilter(_Harmless())
+
 Handler = Callable[[Msg], Awaitable[None]]
 
 

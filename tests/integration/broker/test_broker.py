@@ -1,88 +1,18 @@
 """The broker's ports against a real nats-server: what is promised about leases, losses and restarts."""
 
 import asyncio
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from resit.broker import streams
-from resit.broker.address import Address
-from resit.broker.control import NatsControlBroker
-from resit.broker.server import MAX_PAYLOAD, BundledServer, ServerFailed, _binary
-from resit.broker.worker import NatsWorkerBroker
-from resit.ports import BrokerAway, Delivery, Job
+from resit.broker.server import MAX_PAYLOAD
+from resit.ports import BrokerAway, Job, Urgency
+from resit.testing.brokers import LEASE, Stage, one, play
 
 PLAN = Job("plan", 1)
-LEASE = 0.5
-
-
-class Stage:
-    """A running server, a control plane and as many workers as a test wants."""
-
-    def __init__(self, server: BundledServer, data: Path) -> None:
-        self.server = server
-        self.data = data
-        self.open: list[NatsWorkerBroker | NatsControlBroker] = []
-        self.control: NatsControlBroker
-
-    async def worker(self, pool: str = "main") -> NatsWorkerBroker:
-        """A worker with the rights of the pool that the server was started with, else with all rights."""
-        await self.control.ensure_pool(pool)
-        worker = await NatsWorkerBroker.connect(self.server.local if pool == "main" else self.server.control, pool)
-        self.open.append(worker)
-        return worker
-
-    async def new_control(self, lease: float = LEASE) -> NatsControlBroker:
-        control = await NatsControlBroker.connect(
-            self.server.control,
-            issuer=self.server.issuer,
-            system=self.server.system,
-            ack_wait=lease,
-            events_ack_wait=lease,
-        )
-        self.open.append(control)
-        return control
-
-    async def kill_server(self) -> None:
-        ended = asyncio.create_task(self.server.ended())
-        os.kill(self.server.pid, signal.SIGKILL)
-        assert "SIGKILL" in (await ended or "")
-
-
-@asynccontextmanager
-async def staged(data: Path, lease: float = LEASE) -> AsyncGenerator[Stage]:
-    stage = Stage(BundledServer(pool="main"), data)
-    await stage.server.start(data)
-    try:
-        stage.control = await stage.new_control(lease)
-        yield stage
-    finally:
-        for one in stage.open:
-            await one.close()
-        await stage.server.stop()
-
-
-def play(data: Path, scene: Callable[[Stage], Awaitable[None]], lease: float = LEASE) -> None:
-    async def run() -> None:
-        async with staged(data, lease) as stage:
-            await asyncio.wait_for(scene(stage), 15)
-
-    asyncio.run(run())
-
-
-async def one(call: Coroutine[Any, Any, Any]) -> Delivery:
-    found = await call
-    assert found, "nothing was delivered"
-    return found[0][1] if isinstance(found[0], tuple) else found[0]
 
 
 # ---------------------------------------------------------------- work
@@ -276,13 +206,93 @@ def test_work_on_its_way_to_a_caller_that_left_comes_back_at_once(tmp_path: Path
             at_once += time.monotonic() - before < 1
             assert found
             await found[0][1].done()
-        # Inside the server there is a moment between "somebody listens" and "nobody does": then the lease has to end.
-        assert at_once >= 17
+        assert at_once == 20
 
     play(tmp_path, scene, lease=2)
 
 
-# ---------------------------------------------------------------- cancel, ask
+# ---------------------------------------------------------------- urgency
+
+
+def test_urgent_jobs_are_taken_first(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        worker = await stage.worker()
+        for n, urgency in enumerate((Urgency.LOW, Urgency.NORMAL, Urgency.HIGH, Urgency.LOW, Urgency.HIGH), 1):
+            await stage.control.publish_job("main", Job("shard", 1, n), b"", urgency)
+        taken = [job.number for _ in range(2) for job, _ in await worker.jobs(1, 1)]
+        taken += [job.number for job, _ in await worker.jobs(9, 1)]
+        assert taken == [3, 5, 2, 1, 4]
+
+    play(tmp_path, scene, lease=10)
+
+
+def test_the_broker_holds_and_forgets_jobs_of_every_urgency(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        control = stage.control
+        for n, urgency in enumerate(Urgency, 1):
+            for run in (1, 11):
+                await control.publish_job("main", Job("shard", run, n), b"", urgency)
+        mine, other = ({Job("shard", run, n) for n in (1, 2, 3)} for run in (1, 11))
+        assert await control.held("main", 1) == (mine, set())
+        assert await control.held_in("main") == {1: (mine, set()), 11: (other, set())}
+        await control.purge("main", 1)
+        assert await control.held_in("main") == {11: (other, set())}
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize("urgency", Urgency)
+def test_who_waits_gets_a_job_of_any_urgency_at_once(urgency: Urgency, tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        worker = await stage.worker()
+        for n in range(10):
+            waiting = asyncio.create_task(worker.jobs(1, 10))
+            await asyncio.sleep(0.005)
+            before = time.monotonic()
+            await stage.control.publish_job("main", Job("shard", 1, n), b"", urgency)
+            delivery = await one(waiting)  # pyright: ignore[reportArgumentType]
+            assert time.monotonic() - before < 0.2
+            await delivery.done()
+
+    play(tmp_path, scene, lease=10)
+
+
+def test_jobs_of_two_urgencies_at_the_same_moment_are_both_there_at_once(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        worker, publish = await stage.worker(), stage.control.publish_job
+        for n in range(100):
+            waiting = asyncio.create_task(worker.jobs(1, 10))
+            await asyncio.sleep(0.002)
+            await asyncio.gather(
+                publish("main", Job("shard", 1, n), b"", Urgency.HIGH),
+                publish("main", Job("shard", 2, n), b"", Urgency.LOW),
+            )
+            before = time.monotonic()
+            for delivery in (await one(waiting), await one(worker.jobs(1, 10))):  # pyright: ignore[reportArgumentType]
+                await delivery.done()
+            assert time.monotonic() - before < 1, "a job waited for the end of a lease that nobody holds"
+
+    play(tmp_path, scene, lease=10)
+
+
+def test_a_busy_worker_keeps_no_job_from_a_free_one(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        busy, free = await stage.worker(), await stage.worker()
+        waiting = asyncio.create_task(busy.jobs(1, 10))
+        await asyncio.sleep(0.01)
+        await stage.control.publish_job("main", Job("shard", 1, 1), b"", Urgency.LOW)
+        assert await waiting  # its requests for urgent jobs are still open
+        before = time.monotonic()
+        for n, urgency in enumerate(Urgency, 2):
+            await stage.control.publish_job("main", Job("shard", 1, n), b"", urgency)
+        taken = {job.number for _ in range(3) for job, _ in await free.jobs(1, 5)}
+        assert taken == {2, 3, 4}
+        assert time.monotonic() - before < 1
+
+    play(tmp_path, scene, lease=10)
+
+
+# ---------------------------------------------------------------- cancel, ask, tell
 
 
 def test_a_cancellation_reaches_every_worker(tmp_path: Path) -> None:
@@ -297,11 +307,46 @@ def test_a_cancellation_reaches_every_worker(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
+def test_a_cancellation_reaches_no_other_pool(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        told: asyncio.Queue[tuple[str, int]] = asyncio.Queue()
+        for pool in ("main", "other"):
+            worker = await stage.worker(pool)
+            await worker.on_cancel(lambda run, pool=pool: told.put_nowait((pool, run)))
+        await stage.control.cancel("other", 1)
+        await stage.control.cancel("main", 2)
+        assert [await told.get(), await told.get()] == [("other", 1), ("main", 2)]
+        assert told.empty()
+
+    play(tmp_path, scene)
+
+
+def test_one_worker_is_told_and_every_control_plane_hears_a_signal(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        told: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+        for pool, address in (("main", "w-1"), ("main", "w_2"), ("other", "w-1")):
+            worker = await stage.worker(pool)
+            await worker.on_told(address, lambda data, who=f"{pool}/{address}": told.put_nowait((who, data)))
+        await stage.control.tell("main", "w-1", b"drain")
+        assert await told.get() == ("main/w-1", b"drain")
+        for control in (stage.control, await stage.new_control()):
+            await control.on_signal(lambda data: told.put_nowait(("control", data)))
+        await stage.control.signal(b"changed")
+        assert [await told.get(), await told.get()] == [("control", b"changed")] * 2
+        assert told.empty()
+        for address in ("", "W", "a.b", "*", "x" * 65):
+            with pytest.raises(ValueError, match="not a word"):
+                await stage.control.tell("main", address, b"")
+
+    play(tmp_path, scene)
+
+
 def test_one_control_plane_answers(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         asked: list[bytes] = []
 
-        async def handler(_: str, data: bytes) -> bytes:
+        async def handler(pool: str, data: bytes) -> bytes:
+            assert pool == "main"
             asked.append(data)
             await asyncio.sleep(0.05)
             return data.upper()
@@ -352,7 +397,8 @@ def test_events_reach_one_control_plane_once_and_again_when_not_settled(tmp_path
         await worker.publish(3, b"e0", "id-0")  # a repetition
         found = await stage.control.events(10, 1)
         assert [d.data for d in found] == [b"e0", b"e1", b"e2", b"e3", b"e4"]
-        assert found[0].subject == "events.main.3"
+        assert (found[0].subject, found[0].pool) == ("events.main.3", "main")
+        assert abs(found[0].stored_at - time.time()) < 5
         for delivery in found[:4]:
             await delivery.done()
         again = await stage.control.events(10, 5)
@@ -475,6 +521,70 @@ def test_a_deleted_store_is_made_again(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
+def test_idle_pools_come_back_by_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "CHECK_SECONDS", 0.1)
+
+    async def scene(stage: Stage) -> None:
+        await stage.worker()
+        other = await stage.new_control()
+        waiting = asyncio.create_task((await stage.worker("idle")).jobs(1, 10))
+        await stage.kill_server()
+        shutil.rmtree(tmp_path / "nats" / "store")
+        await stage.server.start(stage.data)
+        while not {"EVENTS", "JOBS_main", "BATCHES_main", "JOBS_idle", "BATCHES_idle"} <= await stream_names(stage):
+            await asyncio.sleep(0.05)
+        await other.publish_job("idle", PLAN, b"")  # who never heard of the pool needs nothing for it
+        assert await waiting
+
+    play(tmp_path, scene)
+
+
+def test_a_pool_that_a_worker_speaks_of_is_made(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        async def alive(_: str, data: bytes) -> bytes:
+            return data
+
+        await stage.control.answer("alive", alive)
+        stage.gate.write_down("secret", "fresh", 1)
+        worker = await stage.stranger("secret", "fresh")
+        waiting = asyncio.create_task(worker.jobs(1, 10))  # nothing is there yet: it waits, and makes nothing
+        await asyncio.sleep(0.1)
+        assert "JOBS_fresh" not in await stream_names(stage)
+        await worker.ask("alive", b"", 2)
+        while "JOBS_fresh" not in await stream_names(stage):
+            await asyncio.sleep(0.02)
+        await (await stage.new_control()).publish_job("fresh", PLAN, b"")
+        assert await waiting
+
+    play(tmp_path, scene)
+
+
+def test_two_control_planes_share_one_broker(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        first, second, worker = stage.control, await stage.new_control(), await stage.worker()
+        await first.publish_job("main", PLAN, b"")
+        await second.publish_job("main", PLAN, b"")
+        assert len(await worker.jobs(5, 1)) == 1
+        await first.open_batches("main", 1, 2)
+        await second.publish_batch("main", 1, 1, b"")
+        assert (await first.held("main", 1)) == (await second.held("main", 1)) == ({PLAN}, {1})
+        for n in range(20):
+            await worker.publish(1, str(n).encode(), str(n))
+        found: list[bytes] = []
+        while len(found) < 20:
+            for events in await asyncio.gather(first.events(3, 0.2), second.events(3, 0.2)):
+                for delivery in events:
+                    found.append(delivery.data)
+                    await delivery.done()
+        assert sorted(found, key=int) == [str(n).encode() for n in range(20)], "each was read once"
+        await first.close()
+        stage.open.remove(first)
+        await worker.publish(1, b"to who is left", "x")
+        assert [d.data for d in await second.events(1, 2)] == [b"to who is left"]
+
+    play(tmp_path, scene, lease=10)
+
+
 def test_a_closed_connection_says_so(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         worker = await stage.worker()
@@ -486,123 +596,5 @@ def test_a_closed_connection_says_so(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
-# ---------------------------------------------------------------- the server
-
-
-def test_no_broker_and_a_wrong_password_are_said_in_words(tmp_path: Path) -> None:
-    async def scene(stage: Stage) -> None:
-        wrong = Address(stage.server.url, user="control", password="wrong")
-        with pytest.raises(BrokerAway, match=r"(?i)authorization"):
-            await NatsWorkerBroker.connect(wrong, "main", within=0.4)
-        with pytest.raises(BrokerAway, match="no broker at"):
-            await NatsWorkerBroker.connect(Address("nats://127.0.0.1:9"), "main", within=0.4)
-
-    play(tmp_path, scene)
-
-
-def test_the_server_keeps_its_secrets_and_its_port(tmp_path: Path) -> None:
-    async def run() -> None:
-        server = BundledServer()
-        await server.start(tmp_path)
-        url, known = server.url, (server.control, server.local, server.system, server.issuer.seed)
-        words = Path(f"/proc/{server.pid}/cmdline").read_text()
-        assert server.control.password not in words
-        for name in ("keys", "keys/control", "keys/local", "keys/system", "keys/issuer", "config", "port", "pid"):
-            assert (tmp_path / "nats" / name).stat().st_mode & 0o077 == 0
-        with pytest.raises(ServerFailed, match="another Resit"):
-            await BundledServer().start(tmp_path)
-        ended = asyncio.create_task(server.ended())
-        await asyncio.sleep(0)
-        await server.stop()
-        assert await ended is None
-        await server.start(tmp_path)
-        assert (server.url, known) == (url, (server.control, server.local, server.system, server.issuer.seed))
-        await server.stop()
-
-    asyncio.run(run())
-
-
-def test_a_taken_port_is_left_alone(tmp_path: Path) -> None:
-    async def run() -> None:
-        first, second = BundledServer(), BundledServer()
-        await first.start(tmp_path / "a")
-        (tmp_path / "b" / "nats").mkdir(parents=True)
-        (tmp_path / "b" / "nats" / "port").write_text(first.url.rpartition(":")[2])
-        await second.start(tmp_path / "b")
-        assert second.url != first.url
-        await first.stop()
-        await second.stop()
-
-    asyncio.run(run())
-
-
-def test_a_server_left_behind_is_ended_and_a_stranger_is_not(tmp_path: Path) -> None:
-    async def run() -> None:
-        server = BundledServer()
-        await server.start(tmp_path)
-        left = await asyncio.create_subprocess_exec("sleep", "60", start_new_session=True)
-        await server.stop()
-        (tmp_path / "nats" / "pid").write_text(str(left.pid))  # the id is in use again by another program
-        await server.start(tmp_path)
-        assert left.returncode is None
-        left.kill()
-        await left.wait()
-        await server.stop()
-
-        config = tmp_path / "nats" / "config"
-        orphan = await asyncio.create_subprocess_exec(
-            _binary(),
-            "--config",
-            str(config),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        (tmp_path / "nats" / "pid").write_text(str(orphan.pid))
-        while not Path(f"/proc/{orphan.pid}/cmdline").read_bytes():  # a process that just begins has none
-            await asyncio.sleep(0)
-        await server.start(tmp_path)
-        await asyncio.wait_for(orphan.wait(), 2)
-        await server.stop()
-
-    asyncio.run(run())
-
-
-def test_the_server_dies_with_its_killed_parent(tmp_path: Path) -> None:
-    script = """
-import asyncio, os, pathlib, signal, sys
-from resit.broker.server import BundledServer
-
-async def main():
-    server = BundledServer()
-    await server.start(pathlib.Path(sys.argv[1]))
-    print(server.pid, flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-asyncio.run(main())
-"""
-    done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, timeout=10)
-    assert done.returncode == -signal.SIGKILL
-    end = time.monotonic() + 2
-    while (state := _state(int(done.stdout))) not in ("", "Z") and time.monotonic() < end:
-        time.sleep(0.01)
-    assert state in ("", "Z")
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return ""
-
-
-def test_a_server_that_can_not_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fails(words: str) -> None:
-        with pytest.raises(ServerFailed, match=words):
-            await BundledServer().start(tmp_path)
-
-    (tmp_path / "nats" / "store").mkdir(parents=True)
-    (tmp_path / "nats" / "store" / "jetstream").write_text("not a folder")
-    asyncio.run(fails(r"(?i)jetstream"))
-    monkeypatch.setenv("RESIT_NATS_SERVER", str(tmp_path / "missing"))
-    asyncio.run(fails("RESIT_NATS_SERVER"))
+async def stream_names(stage: Stage) -> set[str]:
+    return await stage.control._streams._names()
