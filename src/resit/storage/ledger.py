@@ -52,7 +52,11 @@ class Ledger:
 
     def blocking(self, run_id: int) -> Sequence[Ledgered]:
         outcomes = [Outcome.FAILED.value, Outcome.ERRORED.value]
-        query = select(_L).where(_L.c.run_id == run_id, or_(_L.c.outcome.in_(outcomes), _L.c.precluded))
+        query = (
+            select(_L)
+            .where(_L.c.run_id == run_id, or_(_L.c.outcome.in_(outcomes), _L.c.precluded))
+            .order_by(_L.c.ordinal)
+        )
         return [convert.ledgered(row) for row in self._db.execute(query).mappings()]
 
     def plan(self, run_id: int) -> Sequence[PlannedTest]:
@@ -69,7 +73,8 @@ class Ledger:
         names = listed(self._db, tests)
         query = select(_L).select_from(names.outerjoin(_L, (_L.c.run_id == run_id) & (_L.c.test == names.c.value)))
         found = self._db.execute(query).mappings()
-        return [convert.ledger_row(row) for row in found if row["ordinal"] is not None]
+        rows = [convert.ledger_row(row) for row in found if row["ordinal"] is not None]
+        return sorted(rows, key=lambda row: row.ordinal)
 
     def _of_batch(self, run_id: int, batch: int) -> Select[Any]:
         # By way of the index: see of_tests.

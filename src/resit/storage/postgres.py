@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DisconnectionError
@@ -149,7 +150,9 @@ def engine(url: URL) -> Engine:
     @event.listens_for(made, "begin")
     def _begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction] # registered above
         options = connection.get_execution_options()
-        if options.get("reads", False):
+        link = cast("Link", connection.connection.driver_connection)
+        link.only_reads = options.get("reads", False)
+        if link.only_reads:
             # One snapshot for all statements of a page, as on SQLite; who only reads is never refused for it.
             connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             return

@@ -81,7 +81,8 @@ class SqlReads(SqlSlices):
     def outcomes(self, run_ids: Sequence[int]) -> Sequence[Mapping[str, Said]]:
         found: dict[int, dict[str, Said]] = {id: {} for id in run_ids}
         columns = (_L.c.run_id, _L.c.test, _L.c.outcome, _L.c.precluded, _L.c.snoozed)
-        for row in self._all(select(*columns).where(_L.c.run_id.in_(list(run_ids)))):
+        query = select(*columns).where(_L.c.run_id.in_(list(run_ids))).order_by(_L.c.run_id, _L.c.ordinal)
+        for row in self._all(query):
             found[row["run_id"]][row["test"]] = (row["outcome"], row["precluded"], row["snoozed"])
         return [found[id] for id in run_ids]
 

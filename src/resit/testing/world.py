@@ -1,4 +1,4 @@
-"""The whole core over a SQLite database, without broker and worker: time is turned and workers speak by hand.
+"""The whole core over a real database, without broker and worker: time is turned and workers speak by hand.
 
 ``World`` plays the parts that a test is not about: :meth:`World.plan` is a worker that lists a suite,
 :meth:`World.carry_out` one that runs all batches, :meth:`World.settle` the dispatch of the outbox.
@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Engine, delete, event, text
+from sqlalchemy import Engine, event
 
 from resit.api.context import Services
 from resit.config import Settings
@@ -52,6 +52,7 @@ from resit.storage.reads import SqlReads
 from resit.storage.unit_of_work import SqlStore
 from resit.testing import factories
 from resit.testing.factories import ADMIN, FakeClock, FakeIds
+from resit.testing.postgres import PostgresServer
 
 ALL = 1_000_000
 
@@ -94,12 +95,25 @@ def database(folder: Path) -> Engine:
     return engine
 
 
+def postgresql(server: PostgresServer, name: str) -> Engine:
+    """An empty database of the newest schema on a PostgreSQL server."""
+    engine = connect(server.create(name))
+    upgrade(engine)
+    return engine
+
+
 def empty(engine: Engine) -> None:
     """Forget everything that a database holds: cheaper than another one, whose statements would be compiled anew."""
+    names = [f'"{table.name}"' for table in reversed(tables.metadata.sorted_tables)]
+    statements = [f"DELETE FROM {name}" for name in names]  # noqa: S608 - names of our tables
     with transaction(engine, write=True) as connection:
-        for table in reversed(tables.metadata.sorted_tables):
-            connection.execute(delete(table))
-        connection.execute(text("DELETE FROM sqlite_sequence"))
+        if engine.dialect.name == "postgresql":
+            # In one journey; to truncate costs the server thirty times as much.
+            numbers = "SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'"
+            connection.exec_driver_sql("; ".join([*statements, numbers]))
+            return
+        for statement in [*statements, "DELETE FROM sqlite_sequence"]:
+            connection.exec_driver_sql(statement)
 
 
 class World:

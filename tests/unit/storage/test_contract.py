@@ -1,4 +1,4 @@
-"""The SQL store keeps the contract of stores, over SQLite."""
+"""The SQL store keeps the contract of stores, over both databases."""
 
 import pytest
 from sqlalchemy import Engine
@@ -8,8 +8,10 @@ from resit.storage.unit_of_work import SqlStore
 from resit.testing.stores import StoreContract
 from resit.testing.world import empty
 
+BOTH_DATABASES = True
 
-class TestSqlite(StoreContract):
+
+class TestSql(StoreContract):
     @pytest.fixture
     def store(self, engine: Engine) -> SqlStore:
         empty(engine)

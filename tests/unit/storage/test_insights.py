@@ -28,6 +28,7 @@ from resit.testing import factories
 from resit.testing.factories import NOW
 from resit.testing.world import empty
 
+BOTH_DATABASES = True
 DAY = 86_400
 TESTS = ("tests/test_a.py::one", "tests/test_a.py::two", "tests/test_b.py::three")
 EVER = {"start": 0.0, "end": NOW * 2}
@@ -278,6 +279,7 @@ def test_many_cases_at_once(past: Past) -> None:
     assert len(found.by_case) == 1100
 
 
+@pytest.mark.sqlite
 def test_the_indexes_are_used(past: Past) -> None:
     past.run({TESTS[0]: P}, verdict=Verdict.PASSED)
     with past.plans() as plans:

@@ -1,4 +1,4 @@
-"""The SQL reader keeps the contract of readers, over SQLite; and searches where it must not read everything."""
+"""The SQL reader keeps the contract of readers, over both databases; and searches where it must not read everything."""
 
 from typing import Any
 
@@ -12,6 +12,8 @@ from resit.storage.unit_of_work import SqlStore
 from resit.testing.reads import ReadsContract
 from resit.testing.world import empty
 
+BOTH_DATABASES = True
+
 
 @pytest.fixture
 def store(engine: Engine) -> SqlStore:
@@ -24,7 +26,7 @@ def reads(engine: Engine) -> SqlReads:
     return SqlReads(engine)
 
 
-class TestSqlite(ReadsContract):
+class TestSql(ReadsContract):
     pass
 
 
@@ -44,6 +46,7 @@ def test_what_no_database_can_look_for_is_refused(store: SqlStore, reads: SqlRea
             ask()
 
 
+@pytest.mark.sqlite
 def test_the_indexes_are_used(engine: Engine, store: SqlStore, reads: SqlReads) -> None:
     plans: list[str] = []
 
