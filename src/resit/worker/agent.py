@@ -3,10 +3,15 @@
 import asyncio
 import json
 import logging
+import time
+from collections.abc import Collection, Coroutine
 from typing import Any
 
 from resit.ports import BrokerAway, Delivery, Job
-from resit.worker.work import Held, PlanWork, RunWork, ShardWork, Tools
+from resit.processes import Reaper
+from resit.worker.lease import Held, Lease, Pulse
+from resit.worker.shard import RETRY_SECONDS, ShardWork
+from resit.worker.work import PlanWork, RunWork, Tools
 
 log = logging.getLogger(__name__)
 RENEW_SECONDS = 3.0
@@ -15,6 +20,9 @@ ALIVE_SECONDS = 3.0
 IDLE_ALIVE_SECONDS = 10.0
 AGAIN_SECONDS = 0.5
 JOBS_SECONDS = 30.0
+SHUN_SECONDS = 3.0
+"""How long shards of a run are left to others after one could not be prepared here; doubled each time."""
+SHUN_MOST_SECONDS = 30.0
 
 
 class Agent:
@@ -24,6 +32,8 @@ class Agent:
         self._tools = tools
         self._pool, self._slots, self._version = pool, slots, version
         self._held = Held()
+        self._reaper = Reaper()
+        self._shunned: dict[int, tuple[float, int]] = {}
         self._works: dict[RunWork, int] = {}
         self._used = 0
         self._freed = asyncio.Event()
@@ -46,8 +56,8 @@ class Agent:
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
-            for delivery in list(self._held.deliveries.values()):
-                await _quietly(delivery.give_back())
+            for lease in list(self._held.leases.values()):
+                await lease.settle(back=True)
 
     def stop(self) -> None:
         """End politely: tests are stopped, and what is not done goes to another worker."""
@@ -80,6 +90,10 @@ class Agent:
                 await asyncio.sleep(0.5)
 
     def _take(self, job: Job, delivery: Delivery) -> None:
+        if job.kind == "shard" and self._shuns(job.run):
+            self._used -= 1
+            self._later(Lease(delivery, Pulse()).settle(back=True, delay=RETRY_SECONDS))
+            return
         if job.kind == "plan":
             work = PlanWork(self._tools, job.run, self._held)
             self._start(work, 1, work.execute(delivery))
@@ -95,9 +109,22 @@ class Agent:
 
     def _start(self, work: RunWork, slots: int, execution: Any) -> None:
         self._works[work] = slots
-        task = asyncio.create_task(self._carry_out(work, execution), name=f"run {work.run}")
+        self._later(self._carry_out(work, execution), f"run {work.run}")
+
+    def _later(self, what: Coroutine[Any, Any, None], name: str | None = None) -> None:
+        task = asyncio.create_task(what, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _shuns(self, run: int) -> bool:
+        """True for a while after a shard of the run could not be prepared here: others shall have it first."""
+        return self._shunned.get(run, (0.0, 0))[0] > time.monotonic()
+
+    def _shun(self, run: int) -> None:
+        now = time.monotonic()
+        self._shunned = {id: shun for id, shun in self._shunned.items() if now - shun[0] < SHUN_MOST_SECONDS}
+        times = self._shunned.get(run, (0.0, 0))[1]
+        self._shunned[run] = now + min(SHUN_SECONDS * 2**times, SHUN_MOST_SECONDS), times + 1
 
     async def _carry_out(self, work: RunWork, execution: Any) -> None:
         try:
@@ -105,6 +132,8 @@ class Agent:
         except Exception:
             log.exception("work on run %s failed; its lease will end and it is done elsewhere", work.run)
         finally:
+            if isinstance(work, ShardWork) and work.failed:
+                self._shun(work.run)
             self._used -= self._works.pop(work)
             self._freed.set()
 
@@ -112,15 +141,24 @@ class Agent:
         for work in list(self._works):
             if work.run == run and work.busy and not work.stopping:
                 log.info("run %s is over: its tests are stopped", run)
-                task = asyncio.create_task(work.stop())
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._later(work.stop())
+
+    def _lost(self, claims: Collection[str]) -> None:
+        """Attempts that others have taken over: this worker was not heard for longer than a lease."""
+        for work in list(self._works):
+            if claims and isinstance(work, ShardWork):
+                work.lost(claims)
 
     async def _renew(self) -> None:
         while True:
+            began = time.monotonic()
             await asyncio.sleep(RENEW_SECONDS)
-            for delivery in list(self._held.deliveries.values()):
-                await _quietly(delivery.renew())
+            if time.monotonic() - began > 2 * RENEW_SECONDS:
+                log.warning("this worker stood still for %.0f s", time.monotonic() - began)
+                self._held.forgive()
+            for lease in list(self._held.leases.values()):
+                await lease.renew()
+            self._reaper.look()
 
     async def _alive(self) -> None:
         """Say that this worker lives and for which attempts; hear which runs are over, should a word have been lost."""
@@ -130,7 +168,7 @@ class Agent:
                 "pool": self._pool,
                 "slots": self._slots,
                 "version": self._version,
-                "claims": sorted(self._held.claims),
+                "claims": self._held.living(),
                 "runs": sorted({work.run for work in self._works}),
                 "unheard": self._tools.voices.unheard(),
             }
@@ -139,6 +177,7 @@ class Agent:
                 said = json.loads(answer)
                 for run in said["stop"]:
                     self._cancelled(run)
+                self._lost(said.get("lost", ()))
                 for name, taken in said.get("taken", {}).items():
                     self._tools.voices.heard(name, int(taken))
             except BrokerAway:
@@ -149,10 +188,3 @@ class Agent:
                 log.exception("an answer that can't be read")
             busy = self._works or self._tools.voices.unheard()
             await asyncio.sleep(ALIVE_SECONDS if busy else IDLE_ALIVE_SECONDS)
-
-
-async def _quietly(action: Any) -> None:
-    try:
-        await action
-    except BrokerAway as away:
-        log.info("the broker is away: %s", away)
