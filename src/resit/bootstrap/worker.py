@@ -21,9 +21,9 @@ from uuid import uuid4
 from resit import __version__
 from resit.bootstrap.handover import WorkerSettings
 from resit.broker.worker import NatsWorkerBroker
-from resit.executors.process import sweep
 from resit.integrations.uploads import HttpUploads
 from resit.plugin import Executor
+from resit.processes import adopt, sweep
 from resit.worker.agent import Agent
 from resit.worker.report import Voices
 from resit.worker.work import Tools, private_prefix
@@ -77,6 +77,7 @@ async def work(settings: WorkerSettings) -> None:
     if settings.parent:
         # The server that shares the machine answers first; the tests get all that it leaves, nearly everything.
         os.nice(BESIDE_A_SERVER)
+    adopt()
     _clean_up_after_the_dead(folder, name)
     broker = await NatsWorkerBroker.connect(settings.broker, pool=settings.pool)
     uploads = HttpUploads()
