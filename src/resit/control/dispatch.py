@@ -65,6 +65,9 @@ class Dispatch:
                 except Exception as error:
                     # One message that can't be sent must not hold up all that come after it.
                     log.exception("run %s: %s %s can't be sent", message.run_id, message.kind, message.number)
+                    if not message.run_id:
+                        sent.append(message.id)
+                        continue
                     await asyncio.to_thread(self._planner.give_up, message.run_id, f"{message.kind}: {error}")
                     self._signals.changed([message.run_id])
                 sent.append(message.id)
@@ -116,6 +119,8 @@ class Dispatch:
                 await self._broker.purge(pool, run)
             case "cancel":
                 await self._broker.cancel(pool, run)
+            case "revoke":
+                await self._broker.disconnect(message.number)
             case "expand":
                 await asyncio.to_thread(self._planner.expand, run)
                 self._signals.changed([run])

@@ -7,6 +7,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from resit.domain.errors import InvalidInput
+from resit.domain.fleet import DEFAULT_POOL
 from resit.domain.selection import Filters
 
 DEFAULT_ENVIRONMENT = "default"
@@ -86,7 +87,8 @@ class Environment:
     variables: Mapping[str, str] = field(default_factory=dict[str, str])
     secrets: tuple[str, ...] = ()
     filters: Filters = Filters()
-    pool: str = "default"
+    pool: str = DEFAULT_POOL
+    """The pool that its runs go to: a name, or labels that are settled when a run is requested (domain/fleet.py)."""
     platform: Platform = Platform.LINUX
     disabled: bool = False
     schedule: str = ""

@@ -10,6 +10,7 @@ from resit.domain.access import Principal, Scope
 from resit.domain.admission import check_priority
 from resit.domain.errors import AlreadyExists, InvalidInput, NotFound
 from resit.domain.failfast import check_max_failures
+from resit.domain.fleet import DEFAULT_POOL
 from resit.domain.project import (
     DEFAULT_ENVIRONMENT,
     REPOSITORY,
@@ -25,6 +26,7 @@ from resit.domain.schedule import check_schedule
 from resit.domain.selection import Filters
 from resit.ports import Clock, Cron, Ids, Signer, Store, Transaction
 from resit.services.desk import Desk
+from resit.services.pools import check_pool
 from resit.services.timetable import follow
 
 MAX_SHARDS = 256
@@ -37,7 +39,7 @@ MAX_NUMBER = 2**53
 PROJECT_CHANGES = ("name", "branch", "shards", "time_limit", "max_runs", "priority", "max_failures", "repository")
 """What can be changed of a project; the rest says which tests there are, and its runs have relied on that."""
 ENVIRONMENT_CHANGES = (
-    "name", "slug", "disabled", "match", "ignore", "schedule", "platform", "variables", "secrets",
+    "name", "slug", "disabled", "match", "ignore", "schedule", "platform", "pool", "variables", "secrets",
 )  # fmt: skip
 _LOGIN = "source"
 """The name under which a source with its credentials is sealed."""
@@ -210,8 +212,9 @@ class Catalog:
         platform: Platform = Platform.LINUX,
         schedule: str = "",
         disabled: bool = False,
+        pool: str = DEFAULT_POOL,
     ) -> Environment:
-        """Add a target. Secrets are sealed here and never shown again.
+        """Add a target. Secrets are sealed here and never shown again. ``pool``: a name, or labels (domain/fleet.py).
 
         Raises :class:`AlreadyExists`, :class:`InvalidInput`, :class:`NotFound`.
         """
@@ -232,6 +235,7 @@ class Catalog:
                 platform=platform,
                 schedule=schedule,
                 disabled=disabled,
+                pool=check_pool(tx, pool, now),
                 created_at=now,
                 updated_at=now,
             )
@@ -265,6 +269,8 @@ class Catalog:
                 secrets = _merged(secrets, new)
                 check_variables(secrets, field="secrets")
                 sealed = self._signer.seal(secrets) if secrets else ""
+            if "pool" in words:
+                words["pool"] = check_pool(tx, words["pool"], self._clock.now())
             found = replace(
                 found,
                 **words,

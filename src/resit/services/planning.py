@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from resit.domain import balance, ledger, selection
 from resit.domain.errors import Conflict
+from resit.domain.fleet import ALIVE_SECONDS
 from resit.domain.ids import case_uuid
 from resit.domain.ledger import Row
 from resit.domain.plan import PlannedTest
@@ -21,8 +22,6 @@ MAX_PLANS = 3
 """Tries of planning a run; what kills three workers kills the fourth."""
 WITHOUT_PROJECT = 7200.0
 """Time limit of a run whose project is gone."""
-WORKER_SEEN = 30.0
-"""Seconds within which a worker must have been heard of to count for the balance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,7 @@ def _hand_out(desk: Desk, run: Run, resolution: Resolution, expected: Mapping[st
     places = lanes
     if run.facts.shares_process:
         # One process holds all lanes of a worker, so there is one batch a worker that takes part.
-        places = min(lanes, max(1, desk.tx.workers.alive(run.pool, desk.now - WORKER_SEEN)))
+        places = min(lanes, max(1, desk.tx.workers.alive(run.pool, desk.now - ALIVE_SECONDS)))
     cut = balance.batches(tests, places, load)
     number = {test.id: n for n, batch in enumerate(cut, 1) for test in batch}
     rows = [

@@ -6,12 +6,12 @@ from dataclasses import replace
 from resit.domain.access import Principal, Scope
 from resit.domain.admission import Queued, check_priority, check_start
 from resit.domain.errors import Conflict
+from resit.domain.fleet import ALIVE_SECONDS
 from resit.domain.run import Run
 from resit.domain.status import RunStatus
 from resit.domain.waiting import why_waiting
 from resit.ports import Clock, Ids, Store
 from resit.services.desk import Desk
-from resit.services.planning import WORKER_SEEN
 from resit.services.runs import find_run
 
 
@@ -90,7 +90,7 @@ class Queue:
         with self._store.read() as tx:
             for run in wanted:
                 if run.pool not in alive:
-                    alive[run.pool] = tx.workers.alive(run.pool, now - WORKER_SEEN)
+                    alive[run.pool] = tx.workers.alive(run.pool, now - ALIVE_SECONDS)
                 if run.status is RunStatus.REQUESTED and run.project_id not in queues:
                     project = tx.projects.get(run.project_id)
                     queues[run.project_id] = (tx.runs.queue(run.project_id), project.max_runs if project else 0)

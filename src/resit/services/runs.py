@@ -18,6 +18,7 @@ from resit.domain.test_plan import TestPlan
 from resit.ports import ArtifactRow, Clock, Ids, Store, Transaction
 from resit.services.catalog import find_project
 from resit.services.desk import Desk
+from resit.services.pools import pool_for
 from resit.services.requests import MAX_NUMBER, Request, check_tests
 from resit.services.sources import foreseen, need_tests, planned_source, size
 
@@ -83,7 +84,7 @@ class Runs:
         plan = _test_plan(tx, project, request)
         environment = _environment(tx, project, request.environment or _target(tx, plan))
         selection = _selection(tx, project, request, plan)
-        return replace(self._requested(principal, project, environment, request), selection=selection)
+        return replace(self._requested(tx, principal, project, environment, request), selection=selection)
 
     def rerun(
         self,
@@ -117,10 +118,10 @@ class Runs:
                 return remembered, False
             if request is None:
                 _environment(tx, project, environment.slug)
-                run = self._repeated(principal, origin, environment)
+                run = self._repeated(tx, principal, origin, environment)
             else:
                 environment = _environment(tx, project, request.environment)
-                run = self._requested(principal, project, environment, request)
+                run = self._requested(tx, principal, project, environment, request)
             self._need_quota(tx)
             selection = _again(tx, origin, project, again)
             if request is not None:
@@ -165,10 +166,12 @@ class Runs:
         with self._store.read() as tx:
             return size(tx, find_run(tx, self._ids, principal, name))
 
-    def _requested(self, principal: Principal, project: Project, environment: Environment, request: Request) -> Run:
+    def _requested(
+        self, tx: Transaction, principal: Principal, project: Project, environment: Environment, request: Request
+    ) -> Run:
         """A run as a request asks for it."""
         return replace(
-            self._blank(principal, environment),
+            self._blank(tx, principal, environment),
             reason=request.reason,
             branch=request.branch or project.branch,
             prefer_branch=request.prefer_branch,
@@ -189,10 +192,10 @@ class Runs:
             test_plan_id=request.test_plan,
         )
 
-    def _repeated(self, principal: Principal, origin: Run, environment: Environment) -> Run:
+    def _repeated(self, tx: Transaction, principal: Principal, origin: Run, environment: Environment) -> Run:
         """A run with the words of its source."""
         return replace(
-            self._blank(principal, environment),
+            self._blank(tx, principal, environment),
             branch=origin.branch,
             prefer_branch=origin.prefer_branch,
             pinned=origin.pinned,
@@ -208,14 +211,14 @@ class Runs:
             test_plan_id=origin.test_plan_id,
         )
 
-    def _blank(self, principal: Principal, environment: Environment) -> Run:
+    def _blank(self, tx: Transaction, principal: Principal, environment: Environment) -> Run:
         now = self._clock.now()
         return Run(
             id=0,
             uuid=self._ids.uuid(),
             project_id=environment.project_id,
             environment_id=environment.id,
-            pool=environment.pool,
+            pool=pool_for(tx, environment.pool, now),
             triggered_by=principal.name,
             created_at=now,
             touched_at=now,

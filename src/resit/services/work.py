@@ -5,16 +5,25 @@ from typing import Any, TypeGuard
 
 from resit.domain import wire
 from resit.domain.attempt import used_up
-from resit.domain.errors import NotFound, Unauthenticated
+from resit.domain.errors import Conflict, NotFound, Unauthenticated
+from resit.domain.fleet import FORGET_SECONDS
 from resit.domain.project import Environment, Project
 from resit.domain.run import Run
 from resit.ports import ArtifactRow, Clock, Signer, Store, Transaction
+from resit.services import shards
 from resit.services.catalog import whole_source
+from resit.services.fleet import heard
 
+UPLOAD_PATH = "/resit/v1/uploads"
+"""Where workers hand artifacts in, below the server's address."""
 UPLOAD_SECONDS = 24 * 3600.0
-"""How long a worker may hand in artifacts of a run after it asked for its work."""
+"""How long a worker may hand in artifacts of a run after it asked for its work, at least."""
+UPLOAD_AFTER_SECONDS = 3600.0
+"""How long it may after the end of the run."""
+SWEEP_SECONDS = 3600.0
+"""How often workers are forgotten that have been silent for long."""
 
-_UPLOADER = "run:"
+_UPLOADER = "upload:"
 
 
 class Work:
@@ -23,14 +32,16 @@ class Work:
     def __init__(self, store: Store, clock: Clock, signer: Signer) -> None:
         self._store, self._clock, self._signer = store, clock, signer
         self.upload_url = ""
+        self._swept_at = 0.0
 
-    def spec(self, pool: str, run_id: int) -> dict[str, Any]:
-        """All that a worker of ``pool`` needs to carry a run out. ``open`` is False for a run that is over, or another
-        pool's: a worker sees nothing beyond its pool."""
+    def spec(self, pool: str, run_id: int, worker: str = "") -> dict[str, Any]:
+        """All that a ``worker`` of ``pool`` needs to carry a run out. ``open`` is False for a run that is over, or
+        another pool's: a worker sees nothing beyond its pool."""
+        now = self._clock.now()
         with self._store.read() as tx:
             run = tx.runs.get(run_id)
             if not _goes_on(run, pool):
-                return {"open": False}
+                return _over(run, pool)
             project = tx.projects.get(run.project_id)
             environment = tx.projects.environment(run.environment_id)
             if project is None or environment is None:
@@ -46,11 +57,25 @@ class Work:
             "secrets": sorted({value for value in secrets.values() if value}),
             "total_shards": run.total_shards,
             "deadline": run.deadline,
+            "time_left": run.deadline - now if run.deadline else None,
+            "stall_limit": project.stall_limit,
+            "batch_limit": project.batch_limit,
             "upload": {
                 "url": self.upload_url,
-                "token": self._signer.sign(f"{_UPLOADER}{run.id}", self._clock.now() + UPLOAD_SECONDS),
+                "path": UPLOAD_PATH,
+                "token": self._signer.sign(
+                    f"{_UPLOADER}{run.id}:{pool}:{worker}",
+                    max(now + UPLOAD_SECONDS, run.deadline + UPLOAD_AFTER_SECONDS),
+                ),
             },
         }
+
+    def shard(self, pool: str, run_id: int, claim: str, worker: str, shard: int) -> None:
+        """A worker of ``pool`` begins to prepare a shard of the run."""
+        with self._store.write(lasting=False) as tx:
+            run = tx.runs.get(run_id)
+            if _goes_on(run, pool):
+                shards.begun(tx, run, claim, worker, shard, self._clock.now())
 
     def batch(self, pool: str, run_id: int, number: int) -> list[dict[str, Any]]:
         """The tests of a batch that came back to a worker, without those that are final.
@@ -67,41 +92,70 @@ class Work:
                 return []
             return [wire.test_to_wire(test) for test in tx.ledger.tests_of_batch(run_id, number, open_only=True)]
 
-    def may_upload(self, token: str) -> int:
-        """The run that an upload token speaks for. Raises :class:`Unauthenticated`."""
-        subject = self._signer.verify(token, self._clock.now())
+    def may_upload(self, token: str, artifact: str) -> int:
+        """The run whose artifact an upload token may hand in; it opens nothing else.
+
+        It speaks for one run, for the pool that has it, and for the worker that asked. Raises
+        :class:`Unauthenticated`, :class:`Conflict` for a run that ended long ago, and :class:`NotFound` for another
+        run's artifact.
+        """
+        now = self._clock.now()
+        subject = self._signer.verify(token, now)
         if subject is None or not subject.startswith(_UPLOADER):
-            raise Unauthenticated("this upload token is not valid, or no longer")
-        return int(subject.removeprefix(_UPLOADER))
+            raise _not_valid()
+        number, pool, _ = subject.removeprefix(_UPLOADER).split(":", 2)
+        with self._store.read() as tx:
+            run = tx.runs.get(int(number))
+            known = tx.results.artifact(artifact)
+        if run is None or run.pool != pool:
+            raise _not_valid()
+        if run.finished_at is not None and now - run.finished_at > UPLOAD_AFTER_SECONDS:
+            raise Conflict(
+                f"run {run.id} is over: its artifacts are what was handed in by then", status=run.status.value
+            )
+        _need_own(run.id, artifact, known)
+        return run.id
 
     def uploaded(self, run_id: int, artifact: str, size: int) -> None:
         """An artifact of the run is stored; its name and test come with the result that refers to it."""
         with self._store.write() as tx:
-            known = tx.results.artifact(artifact)
-            if known is not None and known.run_id != run_id:
-                raise NotFound(f"run {run_id} has no artifact {artifact}")
+            _need_own(run_id, artifact, tx.results.artifact(artifact))
             tx.results.save_artifact(ArtifactRow(id=artifact, run_id=run_id, size=size, stored=True))
 
     def alive(self, pool: str, report: Mapping[str, Any]) -> dict[str, Any]:
-        """A worker of ``pool`` says that it lives and what it holds.
+        """A worker of ``pool`` says that it lives and what it holds; or ``leaving``: that it lives no more.
 
-        The answer: ``stop``, which of its runs are over for it; ``taken``, how far the voices were taken of which it
+        The answer: ``stop``, which of its runs are over for it; ``lost``, which of its attempts hold their batches no
+        more; ``taken``, how far the voices were taken of which it
         has not heard.
         """
         now = self._clock.now()
+        worker = heard(pool, report, now)
         runs: Sequence[int] = [int(run) for run in report.get("runs", ())]
         with self._store.write(lasting=False) as tx:
-            tx.workers.seen(
-                str(report["worker"])[:200],
-                pool,
-                int(report["slots"]),
-                str(report.get("version", ""))[:64],
-                now,
-            )
-            tx.batches.seen([str(claim) for claim in report.get("claims", ())], now)
+            if report.get("leaving"):
+                tx.workers.gone(worker.name, pool)
+            else:
+                tx.workers.seen(worker)
+            if now - self._swept_at > SWEEP_SECONDS:
+                self._swept_at = now
+                tx.workers.forget(now - FORGET_SECONDS)
+            claims = [str(claim) for claim in report.get("claims", ())]
+            tx.batches.seen(claims, now)
+            lost = tx.batches.overtaken(claims)
             found = {id: tx.runs.get(id) for id in runs}
             taken = _taken(tx, pool, report.get("unheard", {}))
-        return {"stop": [id for id, run in found.items() if not _goes_on(run, pool)], "taken": taken}
+        stop = [id for id, run in found.items() if not _goes_on(run, pool)]
+        return {"stop": stop, "lost": lost, "taken": taken}
+
+
+def _not_valid() -> Unauthenticated:
+    return Unauthenticated("this upload token is not valid, or no longer")
+
+
+def _need_own(run_id: int, artifact: str, known: ArtifactRow | None) -> None:
+    if known is not None and known.run_id != run_id:
+        raise NotFound(f"run {run_id} has no artifact {artifact}")
 
 
 def _taken(tx: Transaction, pool: str, unheard: Mapping[str, Any]) -> dict[str, int]:
@@ -118,6 +172,11 @@ def _taken(tx: Transaction, pool: str, unheard: Mapping[str, Any]) -> dict[str, 
             known = tx.voices.get(id, some)
             found.update({name: known[name].taken if name in known else 0 for name in some})
     return found
+
+
+def _over(run: Run | None, pool: str) -> dict[str, Any]:
+    """The answer about a run that is over, or of which a worker of ``pool`` is to know nothing."""
+    return {"open": False, "why": run.why_over} if run is not None and run.pool == pool else {"open": False}
 
 
 def _goes_on(run: Run | None, pool: str) -> TypeGuard[Run]:

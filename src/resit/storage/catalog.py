@@ -1,4 +1,4 @@
-"""Stores of projects, environments, tokens and workers."""
+"""Stores of projects, environments and tokens."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,6 @@ from sqlalchemy import Connection, func, insert, select, update
 from resit.domain.access import Token
 from resit.domain.project import Environment, Project
 from resit.storage import rows, tables
-from resit.storage.dialect import upsert
 
 
 class Projects:
@@ -132,20 +131,3 @@ class Tokens:
 
     def save(self, token: Token) -> None:
         self._db.execute(update(tables.tokens).where(tables.tokens.c.id == token.id).values(rows.token_values(token)))
-
-
-class Workers:
-    """See ``resit.ports.storage.WorkerStore``."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._db = connection
-
-    def seen(self, name: str, pool: str, slots: int, version: str, now: float) -> None:
-        values = {"pool": pool, "slots": slots, "version": version, "seen_at": now}
-        statement = upsert(self._db, tables.workers).values(name=name, **values)
-        self._db.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
-
-    def alive(self, pool: str, since: float) -> int:
-        table = tables.workers
-        query = select(func.count()).select_from(table).where(table.c.pool == pool, table.c.seen_at >= since)
-        return self._db.execute(query).scalar_one()

@@ -7,9 +7,10 @@ from sqlalchemy import Connection, Engine
 
 from resit.storage import tables
 from resit.storage.cases import Cases
-from resit.storage.catalog import Projects, Tokens, Workers
+from resit.storage.catalog import Projects, Tokens
 from resit.storage.connect import transaction
 from resit.storage.execution import Batches, Messages, Results
+from resit.storage.fleet import Pools, WorkerCredentials, Workers
 from resit.storage.ledger import Ledger
 from resit.storage.runs import Runs
 from resit.storage.schedules import Schedules
@@ -30,6 +31,8 @@ class SqlTransaction:
         self.results = Results(connection)
         self.outbox = Messages(connection)
         self.workers = Workers(connection)
+        self.pools = Pools(connection)
+        self.worker_credentials = WorkerCredentials(connection)
         self.voices = Voices(connection)
         self.snoozes = Snoozes(connection)
         self.test_plans = Shelf(connection, tables.test_plans, test_plan)

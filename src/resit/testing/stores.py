@@ -23,6 +23,7 @@ from resit.ports import ArtifactRow, Ledgered, Outgoing, Store, StoredResult, Tr
 from resit.ports.reads import LedgerFilter, Reads, RunFilter
 from resit.testing import factories
 from resit.testing.factories import NOW, ODD, result, uuid_of
+from resit.testing.fleet_stores import FleetContract
 from resit.testing.people_stores import PeopleContract
 from resit.testing.queue_stores import QueueContract
 from resit.testing.shelf_stores import ShelfContract
@@ -53,7 +54,7 @@ def planned_run(store: Store, *tests: PlannedTest) -> Run:
     return run
 
 
-class StoreContract(PeopleContract, QueueContract, ShelfContract):
+class StoreContract(FleetContract, PeopleContract, QueueContract, ShelfContract):
     """One test a promise; ``store`` and ``reads`` are fixtures of the derived class."""
 
     # ------------------------------------------------------------ transactions
@@ -305,14 +306,6 @@ class StoreContract(PeopleContract, QueueContract, ShelfContract):
             tx.outbox.sent([message.id for message in found])
             tx.outbox.sent([])
             assert [message.number for message in tx.outbox.pending(9)] == [3, 4]
-
-    def test_workers_that_are_alive(self, store: Store) -> None:
-        """By pool, since a time."""
-        with store.write() as tx:
-            for name, at in (("a", NOW), ("b", NOW + 10), ("a", NOW + 20)):
-                tx.workers.seen(name, "p", 1, "", at)
-            assert [tx.workers.alive("p", NOW + n) for n in (0, 15, 25)] == [2, 1, 0]
-            assert tx.workers.alive("q", 0) == 0
 
     # ------------------------------------------------------------ looking
 

@@ -30,6 +30,7 @@ from resit.ports.reads import LedgerFilter, RunFilter
 from resit.services.access import Access
 from resit.services.cases import Cases
 from resit.services.catalog import Catalog
+from resit.services.fleet import Fleet
 from resit.services.ingest import Ingest, Told
 from resit.services.people import Organizations, People
 from resit.services.planning import Planner
@@ -131,6 +132,7 @@ class World:
         self.queue = Queue(self.store, self.clock, self.ids)
         self.schedules = Schedules(self.store, self.clock, self.runs, self.cron)
         self.work = Work(self.store, self.clock, self.signer)
+        self.fleet = Fleet(self.store, self.clock, self.ids)
         self.ingest = Ingest(self.store, self.clock, max_log=10_000)
         self.planner = Planner(self.store, self.clock)
         self.recovery = Recovery(self.store, self.clock)

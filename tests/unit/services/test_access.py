@@ -10,8 +10,16 @@ import pytest
 from sqlalchemy import Engine
 
 from resit.domain.access import PROJECT_SCOPES, Principal, Role, Scope
-from resit.domain.errors import AlreadyExists, Forbidden, InvalidInput, NotFound, ResitError, Unauthenticated
-from resit.testing.factories import ADMIN
+from resit.domain.errors import (
+    AlreadyExists,
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    ResitError,
+    Unauthenticated,
+)
+from resit.testing.factories import ADMIN, uuid_of
 from resit.testing.world import World
 
 
@@ -127,11 +135,14 @@ def test_secrets_of_environments_are_sealed_and_reach_workers_alone(world: World
     assert world.work.spec("default", run.id) == {"open": False}
 
 
+FILE = uuid_of("an artifact")
+
+
 def test_upload_tokens_are_for_one_run_and_a_day(world: World) -> None:
     world.project()
     run = world.planned("a")
-    token = world.work.spec("default", run.id)["upload"]["token"]
-    assert world.work.may_upload(token) == run.id
+    token = world.work.spec("default", run.id, "w:1")["upload"]["token"]
+    assert world.work.may_upload(token, FILE) == run.id
     for forged in (
         "",
         "x",
@@ -142,12 +153,25 @@ def test_upload_tokens_are_for_one_run_and_a_day(world: World) -> None:
         ".".join(reversed(token.split("."))),
     ):
         with pytest.raises(Unauthenticated):
-            world.work.may_upload(forged)
+            world.work.may_upload(forged, FILE)
+    for subject in ("somebody else", f"upload:{run.id}:another-pool:w1", "upload:999:default:w1"):
+        with pytest.raises(Unauthenticated):
+            world.work.may_upload(world.signer.sign(subject, world.clock.now() + 1), FILE)
+    world.clock.turn(26 * 3600)
     with pytest.raises(Unauthenticated):
-        world.work.may_upload(world.signer.sign("somebody else", world.clock.now() + 1))
-    world.clock.turn(25 * 3600)
-    with pytest.raises(Unauthenticated):
-        world.work.may_upload(token)
+        world.work.may_upload(token, FILE)
+
+
+def test_uploads_are_taken_for_an_hour_after_the_end_of_a_run(world: World) -> None:
+    world.project()
+    run = world.planned("a")
+    token = world.work.spec("default", run.id, "w1")["upload"]["token"]
+    world.carry_out(run)
+    world.clock.turn(3600)
+    assert world.work.may_upload(token, FILE) == run.id
+    world.clock.turn(1)
+    with pytest.raises(Conflict, match="is over"):
+        world.work.may_upload(token, FILE)
 
 
 def test_an_artifact_of_another_run_is_not_taken_over(world: World) -> None:
@@ -156,6 +180,9 @@ def test_an_artifact_of_another_run_is_not_taken_over(world: World) -> None:
     world.work.uploaded(one.id, "a" * 36, 5)
     with pytest.raises(NotFound):
         world.work.uploaded(two.id, "a" * 36, 6)
+    token = world.work.spec("default", two.id, "w1")["upload"]["token"]
+    with pytest.raises(NotFound):
+        world.work.may_upload(token, "a" * 36)
 
 
 ODD_PROJECTS: list[dict[str, Any]] = [

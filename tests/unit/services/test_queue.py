@@ -7,6 +7,7 @@ import pytest
 from resit.domain.access import Principal, Scope
 from resit.domain.admission import MAX_AHEAD, Concurrency, OnConflict
 from resit.domain.errors import Conflict, Forbidden, InvalidInput, NotFound
+from resit.domain.fleet import Worker
 from resit.domain.rerun import Again
 from resit.domain.run import Run
 from resit.domain.status import RunStatus, SelectionKind, Verdict
@@ -16,6 +17,7 @@ from resit.services.requests import Request
 from resit.testing.factories import ADMIN, NOW, planned
 from resit.testing.world import World
 
+BOTH_DATABASES = True
 WAITING, ADMITTED = RunStatus.REQUESTED, RunStatus.ADMITTED
 
 
@@ -33,7 +35,7 @@ def waiting_for(world: World, run: Run) -> str:
 
 def worker(world: World, pool: str = "default") -> None:
     with world.store.write() as tx:
-        tx.workers.seen("w1", pool, 1, "1", world.clock.now())
+        tx.workers.seen(Worker(name=f"w of {pool}", pool=pool, slots=1, seen_at=world.clock.now()))
 
 
 # ------------------------------------------------------------ priority

@@ -29,7 +29,7 @@ async def upload(
     use: Use, request: Request, artifact_id: Uuid, length: Annotated[int, Header(alias="Content-Length", ge=0)] = 0
 ) -> Response:
     """Store an artifact whole or not at all."""
-    run = await asyncio.to_thread(use.work.may_upload, bearer(request))
+    run = await asyncio.to_thread(use.work.may_upload, bearer(request), artifact_id)
     size = await use.artifacts.put(f"{run}/{artifact_id}", _whole(request.stream(), length), use.settings.max_artifact)
     await asyncio.to_thread(use.work.uploaded, run, artifact_id, size)
     return Response(status_code=204)
