@@ -2,17 +2,20 @@
 
 import asyncio
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import nats
 import pytest
+from nats.js.api import ConsumerConfig, RetentionPolicy
 
 from resit.broker.address import Address
-from resit.broker.server import BundledServer, ServerFailed, _binary
+from resit.broker.server import BundledServer, ServerFailed, _binary, _greeting
 from resit.broker.worker import NatsWorkerBroker
-from resit.ports import BrokerAway
+from resit.ports import BrokerAway, Job
 from resit.testing.brokers import Stage, play
 
 
@@ -133,3 +136,80 @@ def test_a_server_that_can_not_start_says_why(tmp_path: Path, monkeypatch: pytes
     asyncio.run(fails(r"(?i)jetstream"))
     monkeypatch.setenv("RESIT_NATS_SERVER", str(tmp_path / "missing"))
     asyncio.run(fails("RESIT_NATS_SERVER"))
+
+
+# ---------------------------------------------------------------- the former release
+
+FORMER = """
+listen: "127.0.0.1:{port}"
+authorization {{ token: "old" }}
+jetstream {{ store_dir: "{store}", sync_interval: always }}
+"""
+
+
+def test_what_waits_in_the_streams_of_the_former_release_is_read(tmp_path: Path) -> None:
+    asyncio.run(_former_release(tmp_path))
+
+    async def scene(stage: Stage) -> None:
+        found = await stage.control.events(10, 5)
+        while len(found) < 2:
+            found = [*found, *await stage.control.events(10, 5)]
+        assert {(d.pool, d.data) for d in found} == {("default", b"event 0"), ("default", b"event 1")}
+        for delivery in found:
+            await delivery.done()
+        assert await stage.control._streams._names() >= {"EVENTS"}
+        assert not {"JOBS", "BATCHES"} & await stage.control._streams._names()
+        assert not (tmp_path / "nats" / "token").exists()
+        worker = await stage.worker()
+        await stage.control.publish_job("main", Job("plan", 1), b"")
+        assert len(await worker.jobs(1, 5)) == 1
+        await worker.publish(1, b"of this release", "1")
+        assert [d.data for d in await stage.control.events(10, 5)] == [b"of this release"]
+
+    play(tmp_path, scene)
+    play(tmp_path, scene_again)
+
+
+async def scene_again(stage: Stage) -> None:
+    """A second start changes nothing."""
+    assert [d.data for d in await stage.control.events(10, 15)] == [b"of this release"]
+
+
+async def _former_release(data: Path) -> None:
+    """A data folder as the first release leaves it when it is killed: one account, streams for all pools, events that
+    wait, one of them being out."""
+    root = data / "nats"
+    root.mkdir(parents=True)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (root / "token").write_text("old")
+    (root / "config").write_text(FORMER.format(port=port, store=root / "store"))
+    former = await asyncio.create_subprocess_exec(
+        _binary(), "--config", str(root / "config"), stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        while await _greeting("127.0.0.1", port, None) == "":
+            await asyncio.sleep(0.01)
+        client = await nats.connect(f"nats://127.0.0.1:{port}", token="old")
+        broker = client.jetstream()
+        for name in ("JOBS", "BATCHES", "EVENTS"):
+            await broker.add_stream(
+                name=name, subjects=[f"{name.lower()}.>"], retention=RetentionPolicy.WORK_QUEUE, max_bytes=1024**3
+            )
+        await broker.publish("jobs.default.shard.1.1", b"")
+        await broker.publish("batches.default.1.1", b"")
+        limits = ConsumerConfig(ack_wait=0.5, max_ack_pending=50_000, max_waiting=4096)
+        pulling = await broker.pull_subscribe(
+            "events.>",
+            durable="control",
+            config=limits,
+            stream="EVENTS",
+        )
+        for n in range(2):
+            await broker.publish("events.default.1", f"event {n}".encode(), headers={"Nats-Msg-Id": f"w.{n}"})
+        await pulling.fetch(1)
+        await client.close()
+    finally:
+        former.kill()
+        await former.wait()
