@@ -98,6 +98,11 @@ class Outgoing:
 class ProjectStore(Protocol):
     """Projects and environments."""
 
+    def hold(self, id: int) -> Project | None:
+        """The project as it stands, which nobody else changes, and whose open runs nobody else counts, until the
+        transaction ends. Who holds runs as well has held them before."""
+        ...
+
     def add(self, project: Project, sealed: str = "") -> Project: ...
     def sealed_source(self, id: int) -> str:
         """The project's source with its credentials, sealed; empty when it has none."""
@@ -145,7 +150,7 @@ class TokenStore(Protocol):
 
 
 class Shelf(Protocol[T]):
-    """Small things that a project owns."""
+    """Small things that a project owns. What a transaction that writes gets by its number, it holds until its end."""
 
     def add(self, value: T) -> T:
         """Keep it; the answer has its number."""
@@ -205,6 +210,10 @@ class OrganizationStore(Protocol):
     """The one organization of an installation."""
 
     def get(self) -> Organization: ...
+    def hold(self) -> Organization:
+        """The same; nobody else counts its runs until the transaction ends. It is held before anything else is."""
+        ...
+
     def save(self, value: Organization) -> None: ...
 
 
@@ -260,6 +269,17 @@ class RunStore(Protocol):
         """How many runs were made since a time."""
         ...
 
+    def hold(self, ids: Collection[int]) -> Sequence[Run]:
+        """The runs as they stand, by their numbers; nobody else changes them until the transaction ends.
+
+        Who needs several holds them in one call, or in the order of their numbers, lest two wait for each other.
+        """
+        ...
+
+    def hold_free(self, ids: Collection[int]) -> Sequence[Run]:
+        """The same, without those that others hold at this moment: for who holds a project already."""
+        ...
+
     def add(self, run: Run) -> Run: ...
     def get(self, id: int) -> Run | None: ...
     def by_uuid(self, uuid: str) -> int | None: ...
@@ -285,7 +305,8 @@ class RunStore(Protocol):
         ...
 
     def remembered(self, key: str) -> tuple[str, int] | None:
-        """The digest of the request and the run that a key was used for."""
+        """The digest of the request and the run that a key was used for; until the transaction ends, nobody else asks
+        about this key. It is asked for before anything is held."""
         ...
 
     def remember(self, key: str, digest: str, run_id: int, now: float) -> None: ...
@@ -309,7 +330,10 @@ class CaseStore(Protocol):
     """Test cases: what the suites were seen to hold."""
 
     def sync(self, run: Run, tests: Sequence[PlannedTest]) -> None:
-        """The whole suite was listed: these are its test cases, those that are not named are no longer active."""
+        """The whole suite was listed: these are its test cases, those that are not named are no longer active.
+
+        It holds the project.
+        """
         ...
 
     def add(self, project_id: int, uuid: str, title: str, goal: str, now: float) -> int:
@@ -363,7 +387,7 @@ class LedgerStore(Protocol):
         ...
 
     def learn(self, project_id: int, run: Run) -> None:
-        """Take the durations and outcomes of a finished run into its test cases."""
+        """Take the durations and outcomes of a finished run into its test cases; the project is held by who does it."""
         ...
 
 
@@ -548,8 +572,10 @@ class Transaction(Protocol):
 class Store(Protocol):
     """Where transactions begin. Leaving the block commits, an exception rolls everything back."""
 
-    def write(self, *, lasting: bool = True) -> AbstractContextManager[Transaction]:
-        """A transaction that may change things; on SQLite there is one at a time.
+    def write(self, *, lasting: bool = True, alone: bool = False) -> AbstractContextManager[Transaction]:
+        """A transaction that may change things. On SQLite there is one at a time, on PostgreSQL any number: what one
+        decides on it has to hold (the ``hold`` of stores, and see ``storage/connect.py`` for the order), or to be
+        ``alone``: one at a time of those that are. That is for what people change by hand.
 
         ``lasting`` False: for what may be forgotten when the machine loses power, because it is told or done again; it
         survives the end of the process all the same.

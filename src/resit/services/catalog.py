@@ -183,7 +183,7 @@ class Catalog:
         _check_names(changes, PROJECT_CHANGES, "project")
         with self._store.write() as tx:
             found = find_project(tx, principal, slug)
-            found = replace(found, **changes)
+            found = replace(tx.projects.hold(found.id) or found, **changes)
             found = replace(found, name=found.name or found.slug)
             _check_project(found)
             tx.projects.save(found)

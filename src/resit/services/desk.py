@@ -1,7 +1,6 @@
 """The runs that one transaction works on: each loaded once, changed in memory, saved once."""
 
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 
 from resit.domain import failfast, ledger
@@ -34,25 +33,24 @@ class Desk:
         self._runs: dict[int, Run] = {}
         self._changed: set[int] = set()
         self._told: dict[int, RunStatus | None] = {}
-        self._freed: set[int] = set()
+        self._freed: dict[int, list[Run]] = {}
 
     def run(self, id: int) -> Run:
-        """The run as it stands now. Raises :class:`NotFound`."""
-        if id not in self._runs:
-            found = self.tx.runs.get(id)
-            if found is None:
-                raise NotFound(f"no run {id}")
-            self._runs[id] = found
-            self._told[id] = found.status
+        """The run as it stands now; nobody else changes it until this transaction ends. Raises :class:`NotFound`."""
+        if id not in self._runs and not self.load([id]):
+            raise NotFound(f"no run {id}")
         return self._runs[id]
 
     def load(self, ids: Iterable[int]) -> list[int]:
         """Take several runs onto the desk, in an order that is the same everywhere; the numbers of those that are."""
-        found: list[int] = []
-        for id in sorted(ids):
-            with suppress(NotFound):
-                found.append(self.run(id).id)
-        return found
+        wanted = set(ids)
+        self._take(self.tx.runs.hold(sorted(wanted - self._runs.keys())))
+        return sorted(wanted & self._runs.keys())
+
+    def _take(self, runs: Iterable[Run]) -> None:
+        for run in runs:
+            self._runs[run.id] = run
+            self._told[run.id] = run.status
 
     def add(self, run: Run, go_ahead: bool = False) -> Run:
         """A new run that waits to be admitted, or goes ahead at once."""
@@ -104,9 +102,8 @@ class Desk:
         )
         self.tx.batches.end_all(run.id)
         self.tx.ledger.unstage(run.id)
-        self.tx.ledger.learn(run.project_id, run)
         self.tx.outbox.add(Outgoing(kind="purge", run_id=run.id, pool=run.pool))
-        self._freed.add(run.project_id)
+        self._freed.setdefault(run.project_id, []).append(run)
         return run
 
     def _snooze(self, run: Run) -> Run:
@@ -148,12 +145,17 @@ class Desk:
 
     def admit(self, project: Project) -> bool:
         """Let the project's waiting runs go ahead, as far as its limit and their groups allow. True when one did."""
+        project = self.tx.projects.hold(project.id) or project
         # What this transaction has changed does not stand in the database yet.
         now: list[Queued] = [self._runs.get(place.id, place) for place in self.tx.runs.queue(project.id)]
         ready = admissible([run for run in now if run.status.open], project.max_runs, self.now)
-        for run in ready:
-            self.go_ahead(self.run(run.id))
-        return bool(ready)
+        # Who holds one of them now may wait for the project: that one admits it, or the reconciler does.
+        self._take(self.tx.runs.hold_free(sorted({run.id for run in ready} - self._runs.keys())))
+        free = [self._runs[run.id] for run in ready if run.id in self._runs]
+        going = [run for run in free if run.status is RunStatus.REQUESTED]
+        for run in going:
+            self.go_ahead(run)
+        return bool(going)
 
     def go_ahead(self, run: Run) -> Run:
         """Admit a run that waited."""
@@ -191,8 +193,10 @@ class Desk:
             # What was closed is no longer open for the question that comes.
             for id in self._changed:
                 self.tx.runs.save(self._runs[id])
-        for project_id in sorted(self._freed):
-            project = self.tx.projects.get(project_id)
+        for project_id, closed in sorted(self._freed.items()):
+            project = self.tx.projects.hold(project_id)
+            for run in closed:
+                self.tx.ledger.learn(project_id, run)
             if project is not None:
                 self.admit(project)
         for id in self._changed:

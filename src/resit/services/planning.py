@@ -194,7 +194,8 @@ class Planner:
             drafts = {run_id: draft(tx, run) for run_id, run in runs.items() if run is not None}
         with self._store.write() as tx:
             desk = Desk(tx, self._clock.now())
-            for run_id, drafted in drafts.items():
+            for run_id in desk.load(run_id for run_id, drafted in drafts.items() if drafted is not None):
+                drafted = drafts[run_id]
                 if drafted is not None:
                     expand(desk, desk.run(run_id), drafted)
             desk.file()

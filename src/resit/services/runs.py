@@ -151,7 +151,10 @@ class Runs:
             if not run.status.open:
                 return run, False
             desk = Desk(tx, self._clock.now())
-            run = desk.cancel(desk.run(run.id), principal.name, reason)
+            run = desk.run(run.id)
+            if not run.status.open:
+                return run, False
+            run = desk.cancel(run, principal.name, reason)
             desk.file()
             return run, True
 
@@ -229,19 +232,26 @@ class Runs:
         desk = Desk(tx, run.created_at)
         if not project.max_runs and not run.group and due(run, desk.now):
             return desk.add(run, go_ahead=True)
+        cancels = concurrency.on_conflict is OnConflict.CANCEL
+        if cancels:
+            # Runs before projects: see storage/connect.py.
+            desk.load(other.id for other in tx.runs.queue(project.id) if other.group == run.group)
+        # From here on nobody else makes a run that could be in its way; numbers are in the order of turns.
+        tx.projects.hold(project.id)
         run = desk.add(run)
-        if concurrency.on_conflict is OnConflict.CANCEL:
+        if cancels:
             words = f"superseded by run {run.id} (group {run.group!r})"
             for other in superseded(tx.runs.queue(project.id), run):
-                desk.cancel(desk.run(other.id), run.triggered_by, words, run.id)
+                if desk.run(other.id).status.open:
+                    desk.cancel(desk.run(other.id), run.triggered_by, words, run.id)
         desk.admit(project)
         desk.file()
         return desk.run(run.id)
 
     def _need_quota(self, tx: Transaction) -> None:
-        organization = tx.organization.get()
-        if organization.monthly_runs is None:
+        if tx.organization.get().monthly_runs is None:
             return
+        organization = tx.organization.hold()
         if organization.used_up(tx.runs.made_since(month_start(self._clock.now()))):
             raise QuotaExceeded(
                 f"the organization has used up its {organization.monthly_runs} runs of this month: wait for the next, "

@@ -75,7 +75,9 @@ class Cases:
 
     def sync(self, run: Run, tests: Sequence[PlannedTest]) -> None:
         projects = tables.projects
-        project_uuid = self._db.execute(select(projects.c.uuid).where(projects.c.id == run.project_id)).scalar_one()
+        # It comes first, so that two listings of a suite, or a listing and what a run has taught, follow each other.
+        listed = update(projects).where(projects.c.id == run.project_id).values(listed_in=run.id)
+        project_uuid = self._db.execute(listed.returning(projects.c.uuid)).scalar_one()
         seen = {"first_commit": run.commit, "last_commit": run.commit, "listed_in": run.id}
         values = [{**case_values(run, case_uuid(project_uuid, test.id), test), **seen} for test in tests]
         statement = upsert(self._db, _C)
@@ -86,7 +88,6 @@ class Cases:
             for path in dict.fromkeys(test.file for test in tests)
         ]
         insert_all(self._db, upsert(self._db, tables.files).on_conflict_do_nothing(), files)
-        self._db.execute(update(projects).where(projects.c.id == run.project_id).values(listed_in=run.id))
 
     def add(self, project_id: int, uuid: str, title: str, goal: str, now: float) -> int:
         values = {

@@ -29,6 +29,11 @@ class Projects:
         row = self._db.execute(select(tables.projects).where(tables.projects.c.id == id)).mappings().first()
         return rows.project(row) if row else None
 
+    def hold(self, id: int) -> Project | None:
+        query = select(tables.projects).where(tables.projects.c.id == id).with_for_update(key_share=True)
+        row = self._db.execute(query).mappings().first()
+        return rows.project(row) if row else None
+
     def by_slug(self, slug: str) -> Project | None:
         row = self._db.execute(select(tables.projects).where(tables.projects.c.slug == slug)).mappings().first()
         return rows.project(row) if row else None

@@ -95,6 +95,15 @@ def _pieces(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield dumps(rows[start : start + AT_ONCE])
 
 
+# ------------------------------------------------------------ who is next
+
+
+def hold_word(connection: Connection, word: str) -> None:
+    """Until the transaction ends, who holds the same word waits: for what may not be in any row yet."""
+    if on_postgresql(connection):
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(word, 0))))
+
+
 # ------------------------------------------------------------ lists of values
 
 

@@ -80,9 +80,12 @@ class Batches:
             .exists()
         )
         given_up = (_A.c.state == AttemptState.LOST.value) & holds
+        # Who holds one of them hears of it at this moment, and may wait for another.
+        free = select(_A.c.claim).where(_A.c.claim.in_(wanted)).order_by(_A.c.claim)
+        free = free.with_for_update(key_share=True, skip_locked=True)
         self._db.execute(
             update(_A)
-            .where(_A.c.claim.in_(wanted), (_A.c.state == AttemptState.RUNNING.value) | given_up)
+            .where(_A.c.claim.in_(free), (_A.c.state == AttemptState.RUNNING.value) | given_up)
             .values(seen_at=now, state=AttemptState.RUNNING.value)
         )
 

@@ -10,6 +10,8 @@ from resit.domain.admission import Place
 from resit.domain.run import Run
 from resit.domain.status import RunStatus
 from resit.storage import rows, tables
+from resit.storage.cases import slices
+from resit.storage.dialect import hold_word
 
 _OPEN = [status.value for status in RunStatus if status.open]
 _WAITING = RunStatus.REQUESTED.value
@@ -45,6 +47,21 @@ class Runs:
     def get(self, id: int) -> Run | None:
         row = self._db.execute(select(tables.runs).where(tables.runs.c.id == id)).mappings().first()
         return rows.run(row) if row else None
+
+    def hold(self, ids: Collection[int]) -> Sequence[Run]:
+        return self._held(ids, skip=False)
+
+    def hold_free(self, ids: Collection[int]) -> Sequence[Run]:
+        return self._held(ids, skip=True)
+
+    def _held(self, ids: Collection[int], *, skip: bool) -> Sequence[Run]:
+        found: list[Run] = []
+        for some in slices(sorted(ids)):
+            # No key is changed: rows that refer to the run are written by others all the same.
+            query = select(tables.runs).where(tables.runs.c.id.in_(some)).order_by(tables.runs.c.id)
+            query = query.with_for_update(key_share=True, skip_locked=skip)
+            found.extend(rows.run(row) for row in self._db.execute(query).mappings())
+        return found
 
     def by_uuid(self, uuid: str) -> int | None:
         return self._db.execute(select(tables.runs.c.id).where(tables.runs.c.uuid == uuid)).scalar()
@@ -94,6 +111,7 @@ class Runs:
         return self._db.execute(query).scalar_one()
 
     def remembered(self, key: str) -> tuple[str, int] | None:
+        hold_word(self._db, key)
         table = tables.requests
         row = self._db.execute(select(table.c.digest, table.c.run_id).where(table.c.key == key)).first()
         return (row[0], row[1]) if row else None

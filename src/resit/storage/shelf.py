@@ -13,7 +13,7 @@ from resit.domain.snooze import Snooze
 from resit.domain.test_plan import TestPlan
 from resit.domain.webhook import Notice, Webhook, WebhookEvent
 from resit.storage import tables
-from resit.storage.dialect import insert_all
+from resit.storage.dialect import insert_all, upsert
 from resit.storage.rows import AnyRow, dumps, loads
 
 T = TypeVar("T")
@@ -70,7 +70,10 @@ class Shelf(Generic[T]):
         return cast("T", replace(cast("Any", value), id=self._db.execute(statement).scalar_one()))
 
     def get(self, id: int) -> T | None:
-        row = self._db.execute(select(self._table).where(self._table.c.id == id)).mappings().first()
+        query = select(self._table).where(self._table.c.id == id)
+        if not self._db.get_execution_options().get("reads", False):
+            query = query.with_for_update(key_share=True)
+        row = self._db.execute(query).mappings().first()
         return self._read(row) if row else None
 
     def save(self, value: T) -> None:
@@ -163,6 +166,11 @@ class OrganizationRow:
         row = self._db.execute(select(tables.organization)).mappings().first()
         return _value(Organization, row) if row else Organization()
 
+    def hold(self) -> Organization:
+        row = self._db.execute(select(tables.organization).with_for_update(key_share=True)).mappings().first()
+        return _value(Organization, row) if row else Organization()
+
     def save(self, value: Organization) -> None:
-        self._db.execute(delete(tables.organization))
-        self._db.execute(insert(tables.organization).values(id=1, **_plain(value)))
+        values = _plain(value)
+        statement = upsert(self._db, tables.organization).values(id=1, **values)
+        self._db.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))

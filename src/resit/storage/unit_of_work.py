@@ -50,9 +50,9 @@ class SqlStore:
         self.engine = engine
 
     @contextmanager
-    def write(self, *, lasting: bool = True) -> Generator[SqlTransaction]:
+    def write(self, *, lasting: bool = True, alone: bool = False) -> Generator[SqlTransaction]:
         """A transaction that may change things."""
-        with transaction(self.engine, write=True, lasting=lasting) as connection:
+        with transaction(self.engine, write=True, lasting=lasting, alone=alone) as connection:
             yield SqlTransaction(connection)
 
     @contextmanager
