@@ -70,7 +70,7 @@ class Access:
         for scope in wanted:
             principal.need(scope)
         check_text(name, "name", MAX_NAME)
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             return new_token(
                 tx,
                 self._ids,
@@ -140,7 +140,7 @@ class Access:
         Raises :class:`NotFound`, :class:`Forbidden`. For a person without the scope, others' tokens do not exist
         (CCExtractor, study 1.2).
         """
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             token = tx.tokens.get(id) if 0 < id < MAX_NUMBER else None
             if token is None or not _own(principal, token):
                 if principal.user_id is None:

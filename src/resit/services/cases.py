@@ -51,7 +51,7 @@ class Cases:
             check_text(tag, "tags", MAX_TAG)
             if not tag.strip().removeprefix("@"):
                 raise InvalidInput("an empty text is no tag", field="tags")
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             _, case = find_case(tx, principal, name, project_id)
             tx.cases.set_tags(case.id, list(dict.fromkeys(tag.strip() for tag in tags)), self._clock.now())
         return case.uuid
@@ -66,7 +66,7 @@ class Cases:
         check_text(goal, "goal", MAX_GOAL)
         if not name.strip():
             raise InvalidInput("a test case has a name", field="name")
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = find_project(tx, principal, project)
             uuid = self._ids.uuid()
             tx.cases.add(found.id, uuid, name, goal, self._clock.now())

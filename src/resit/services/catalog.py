@@ -158,7 +158,7 @@ class Catalog:
         check_source(source)
         source, with_login = split_login(source)
         sealed = self._signer.seal({_LOGIN: with_login}) if with_login else ""
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             if tx.projects.by_slug(slug):
                 raise AlreadyExists(f"there is a project {slug!r} already", field="slug")
             project = tx.projects.add(replace(project, source=source), sealed)
@@ -181,7 +181,7 @@ class Catalog:
         """
         principal.need_all()
         _check_names(changes, PROJECT_CHANGES, "project")
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = find_project(tx, principal, slug)
             found = replace(tx.projects.hold(found.id) or found, **changes)
             found = replace(found, name=found.name or found.slug)
@@ -221,7 +221,7 @@ class Catalog:
         principal.need(Scope.RUNS_WRITE)
         check_variables(secrets, field="secrets")
         now = self._clock.now()
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = find_project(tx, principal, project)
             environment = Environment(
                 id=0,
@@ -257,7 +257,7 @@ class Catalog:
         principal.need(Scope.RUNS_WRITE)
         _check_names(changes, ENVIRONMENT_CHANGES, "environment")
         words = dict(changes)
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = before = find_environment(tx, principal, id)
             filters = Filters(
                 tuple(words.pop("match", found.filters.match)), tuple(words.pop("ignore", found.filters.ignore))

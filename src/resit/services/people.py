@@ -43,7 +43,7 @@ class People:
         check_text(name, "name", MAX_NAME)
         wanted = parse_role(role)
         kept = hashed(check_password(password), self._ids.secret(), self._strength)
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             project_id = None if project is None else find_project(tx, principal, project).id
             if tx.users.by_email(email):
                 raise AlreadyExists(f"there is an account of {email} already", field="email")
@@ -69,7 +69,7 @@ class People:
         Raises :class:`Forbidden` for all but an administrator bound to no project, :class:`NotFound`.
         """
         principal.need_all()
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             user = tx.users.by_email(_address(email))
             if user is None:
                 raise NotFound(f"no account of {email[:80]}", resource="user", id=email[:80])
@@ -100,7 +100,7 @@ class People:
                 user_role=user.role.value,
                 refused_scopes=[scope.value for scope in refused],
             )
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             now = self._clock.now()
             found = tx.users.get(user.id)
             if found is None or found.disabled:
@@ -167,7 +167,7 @@ class Organizations:
         for name in changes:
             if name not in Organization.__dataclass_fields__:
                 raise InvalidInput(f"an organization has no {name[:60]!r}", field=name[:60])
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = tx.organization.get()
             if "monthly_runs" in changes:
                 found = replace(found, monthly_runs=_limit(changes["monthly_runs"]))

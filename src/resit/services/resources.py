@@ -53,7 +53,7 @@ class Resources:
         if size is not None and not 0 <= size < MAX_NUMBER:
             raise InvalidInput("a size is a number of bytes, 0 or more", field="size")
         now = self._clock.now()
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = find_project(tx, principal, project)
             if len(tx.resources.of_project(found.id)) >= MAX_RESOURCES:
                 raise InvalidInput(f"a project has at most {MAX_RESOURCES} resources: remove some")
@@ -84,7 +84,7 @@ class Resources:
     ) -> Resource:
         """Change its words. Raises :class:`InvalidInput`, :class:`NotFound`."""
         principal.need(Scope.RUNS_WRITE)
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = find_owned(tx.resources, principal, id, "resource")
             found = replace(
                 found,
@@ -99,7 +99,7 @@ class Resources:
     def remove(self, principal: Principal, id: int) -> Resource:
         """Take it away. The caller deletes its content. Raises :class:`NotFound`."""
         principal.need(Scope.RUNS_WRITE)
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = find_owned(tx.resources, principal, id, "resource")
             tx.resources.remove(id)
             return found
@@ -130,7 +130,7 @@ class Resources:
         Raises :class:`NotFound` when it was taken away meanwhile, :class:`Conflict` for a link.
         """
         _check_mime_type(mime_type)
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = tx.resources.get(resource.id)
             if found is None or found.created_at != resource.created_at:
                 raise NotFound(f"no resource {resource.id}", resource="resource", id=str(resource.id))

@@ -79,7 +79,7 @@ class Schedules:
         check_name(name)
         check_times(self._cron, cron, zone, "cron")
         now = self._clock.now()
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = find_project(tx, principal, project)
             _need_name(tx, found, name)
             if len(tx.schedules.of_project(found.id)) >= MAX_SCHEDULES:
@@ -108,7 +108,7 @@ class Schedules:
         """
         principal.need(Scope.RUNS_WRITE)
         now = self._clock.now()
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             before, project = self._owned(tx, principal, id)
             request = _kept(tx, before)
             if changes.get("environment") == request.environment:
@@ -194,7 +194,7 @@ class Schedules:
             if not tx.schedules.unscheduled():
                 return 0
         number = 0
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             for environment in tx.schedules.unscheduled():
                 try:
                     follow(tx, self._cron, environment, now)

@@ -50,7 +50,7 @@ class Snoozes:
         snooze.check_until(until, now)
         check_text(description, "description")
         check_text(created_by, "created_by", MAX_NAME)
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = find_project(tx, principal, project)
             _check_environment(tx, found.id, environment_id)
             _check_run(tx, found.id, from_run_id)
@@ -97,7 +97,7 @@ class Snoozes:
             snooze.check_until(changes["until"], now)
         if "description" in changes:
             check_text(changes["description"], "description")
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = find_owned(tx.snoozes, principal, id, "snooze")
             if "environment_id" in changes:
                 _check_environment(tx, found.project_id, changes["environment_id"])
@@ -109,7 +109,7 @@ class Snoozes:
         """End a snooze now; one that is over stays as it is. Raises :class:`NotFound`."""
         principal.need(Scope.RUNS_WRITE)
         now = self._clock.now()
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = find_owned(tx.snoozes, principal, id, "snooze")
             if found.until > now:
                 found = replace(found, until=now, updated_at=now)

@@ -46,7 +46,7 @@ class TestPlans:
         check_text(name, "name", MAX_NAME)
         check_tests(tests)
         check_tags(tags)
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = find_project(tx, principal, project)
             target = None
             if environment:
@@ -91,5 +91,5 @@ class TestPlans:
     def remove(self, principal: Principal, id: int) -> None:
         """Take a test plan away; its runs stay. Raises :class:`NotFound`."""
         principal.need(Scope.RUNS_WRITE)
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             tx.test_plans.remove(find_owned(tx.test_plans, principal, id, "test plan").id)

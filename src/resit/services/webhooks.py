@@ -35,7 +35,7 @@ class Webhooks:
         # 32 bytes that follow from a fresh secret and give nothing of it away.
         key = hashlib.sha256(self._ids.secret().encode()).digest()
         secret = SECRET_PREFIX + base64.urlsafe_b64encode(key).rstrip(b"=").decode()
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = find_project(tx, principal, project)
             if len(tx.webhooks.of_project(found.id)) >= MAX_WEBHOOKS:
                 raise InvalidInput(f"a project has at most {MAX_WEBHOOKS} webhooks: remove one")
@@ -57,14 +57,14 @@ class Webhooks:
     def remove(self, principal: Principal, id: int) -> None:
         """Take one away, and what was still to be told to it. Raises :class:`NotFound`."""
         principal.need(Scope.RUNS_WRITE)
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             tx.webhooks.remove(find_owned(tx.webhooks, principal, id, "webhook").id)
 
     def test(self, principal: Principal, id: int) -> None:
         """Post the event ``webhook.test`` to it, whatever events it asked for. Raises :class:`NotFound`."""
         principal.need(Scope.RUNS_WRITE)
         now = self._clock.now()
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = find_owned(tx.webhooks, principal, id, "webhook")
             words = payload(WebhookEvent.TEST, now, webhook={"id": found.id})
             tx.webhooks.post(Notice(id=0, webhook_id=found.id, event=WebhookEvent.TEST, payload=words, due_at=now))
