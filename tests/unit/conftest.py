@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from resit.testing.postgres import PostgresServer
 from resit.testing.world import World, database, empty, postgresql
 
-pytest.register_assert_rewrite("resit.testing.stores", "resit.testing.people_stores", "resit.testing.shelf_stores")
+pytest.register_assert_rewrite(*(f"resit.testing.{name}stores" for name in ("", "people_", "queue_", "shelf_")))
 settings.register_profile("resit", deadline=None, derandomize=True, max_examples=100)
 settings.register_profile("search", deadline=None, max_examples=5000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "resit"))

@@ -17,6 +17,8 @@ from resit.services.schedules import Fired
 from resit.testing.factories import ADMIN, NOW
 from resit.testing.world import StillSignals, World
 
+BOTH_DATABASES = True
+
 
 class Told(StillSignals):
     """Signals that remember what was told."""

@@ -14,6 +14,7 @@ from resit.domain.wire import to_wire
 from resit.testing.factories import ADMIN, flaky, planned, result
 from resit.testing.world import World
 
+BOTH_DATABASES = True
 TESTS = tuple(f"f{number}::t" for number in range(1, 7))
 RED = "failed"
 

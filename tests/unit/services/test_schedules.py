@@ -23,6 +23,7 @@ from resit.services.schedules import Fired
 from resit.testing.factories import ADMIN, NOW, planned
 from resit.testing.world import World
 
+BOTH_DATABASES = True
 HOUR = 3600.0
 FULL = Request(
     branch="main", prefer_branch="topic", commit="c0ffee", tags=("@a",), tests=("x",), lenient=True,
