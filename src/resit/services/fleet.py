@@ -119,7 +119,7 @@ class Fleet:
             )
         check_text(name, "name", MAX_NAME)
         now, secret = self._clock.now(), self._ids.secret()
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             pool_for(tx, fleet.check_pool_name(pool, "pool"), now)
             made = tx.worker_credentials.add(
                 WorkerCredential(
@@ -147,7 +147,7 @@ class Fleet:
         Raises :class:`NotFound`.
         """
         principal.need_all()
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = tx.worker_credentials.get(id) if 0 < id < MAX_NUMBER else None
             if found is None:
                 raise NotFound(f"no worker credential {id}", resource="worker credential", id=id)
@@ -179,7 +179,7 @@ class Fleet:
             description=check_text(description, "description"),
             created_at=self._clock.now(),
         )
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             if name == DEFAULT_POOL or tx.pools.get(name):
                 raise AlreadyExists(f"there is a pool {name!r} already", field="name")
             tx.pools.add(pool)
@@ -194,7 +194,7 @@ class Fleet:
         if unknown := sorted(set(changes) - set(POOL_CHANGES)):
             raise InvalidInput(f"a pool has no {unknown[0][:80]!r} that can be changed", field=unknown[0][:80])
         now = self._clock.now()
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = _find_pool(tx, name)
             said: Mapping[str, str | None] = changes.get("labels") or {}
             labels: dict[str, str | None] = {**found.labels, **said}
@@ -212,7 +212,7 @@ class Fleet:
         """Take a pool away that nothing needs any more. Raises :class:`Conflict`, naming what does, and
         :class:`NotFound`."""
         principal.need_all()
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found = _find_pool(tx, name)
             if found.name == DEFAULT_POOL:
                 raise Conflict(f"the pool {DEFAULT_POOL!r} stays: environments that name none go there")

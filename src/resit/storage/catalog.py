@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from resit.domain.access import Token
 from resit.domain.project import Environment, Project
 from resit.storage import rows, tables
+from resit.storage.dialect import held
 
 
 class Projects:
@@ -30,7 +31,7 @@ class Projects:
         return rows.project(row) if row else None
 
     def hold(self, id: int) -> Project | None:
-        query = select(tables.projects).where(tables.projects.c.id == id).with_for_update(key_share=True)
+        query = held(self._db, select(tables.projects).where(tables.projects.c.id == id))
         row = self._db.execute(query).mappings().first()
         return rows.project(row) if row else None
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Insert,
+    Select,
     Table,
     Text,
     and_,
@@ -96,6 +97,14 @@ def _pieces(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 # ------------------------------------------------------------ who is next
+
+
+def held(connection: Connection, query: Select[Any]) -> Select[Any]:
+    """The query; in a transaction that writes, nobody else changes what it finds until the transaction ends."""
+    if connection.get_execution_options().get("reads", False):
+        return query
+    # No key is changed: rows that refer to what is found are written by others all the same.
+    return query.with_for_update(key_share=True)
 
 
 def hold_word(connection: Connection, word: str) -> None:

@@ -10,7 +10,7 @@ from resit.domain.fleet import ALIVE_SECONDS, MAX_HOLDING, Holding, Pool, Worker
 from resit.domain.status import RunStatus
 from resit.ports.storage import PoolUse
 from resit.storage import tables
-from resit.storage.dialect import upsert
+from resit.storage.dialect import held, upsert
 from resit.storage.rows import AnyRow, dumps, loads
 
 _OPEN = [status.value for status in RunStatus if status.open]
@@ -144,7 +144,8 @@ class WorkerCredentials:
         return replace(value, id=self._db.execute(statement).scalar_one())
 
     def get(self, id: int) -> WorkerCredential | None:
-        row = self._db.execute(select(self._table).where(self._table.c.id == id)).mappings().first()
+        query = held(self._db, select(self._table).where(self._table.c.id == id))
+        row = self._db.execute(query).mappings().first()
         return _credential(row) if row else None
 
     def by_prefix(self, prefix: str) -> Sequence[WorkerCredential]:

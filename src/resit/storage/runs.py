@@ -57,7 +57,6 @@ class Runs:
     def _held(self, ids: Collection[int], *, skip: bool) -> Sequence[Run]:
         found: list[Run] = []
         for some in slices(sorted(ids)):
-            # No key is changed: rows that refer to the run are written by others all the same.
             query = select(tables.runs).where(tables.runs.c.id.in_(some)).order_by(tables.runs.c.id)
             query = query.with_for_update(key_share=True, skip_locked=skip)
             found.extend(rows.run(row) for row in self._db.execute(query).mappings())

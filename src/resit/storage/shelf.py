@@ -13,7 +13,7 @@ from resit.domain.snooze import Snooze
 from resit.domain.test_plan import TestPlan
 from resit.domain.webhook import Notice, Webhook, WebhookEvent
 from resit.storage import tables
-from resit.storage.dialect import insert_all, upsert
+from resit.storage.dialect import held, insert_all, upsert
 from resit.storage.rows import AnyRow, dumps, loads
 
 T = TypeVar("T")
@@ -70,9 +70,7 @@ class Shelf(Generic[T]):
         return cast("T", replace(cast("Any", value), id=self._db.execute(statement).scalar_one()))
 
     def get(self, id: int) -> T | None:
-        query = select(self._table).where(self._table.c.id == id)
-        if not self._db.get_execution_options().get("reads", False):
-            query = query.with_for_update(key_share=True)
+        query = held(self._db, select(self._table).where(self._table.c.id == id))
         row = self._db.execute(query).mappings().first()
         return self._read(row) if row else None
 
@@ -167,7 +165,7 @@ class OrganizationRow:
         return _value(Organization, row) if row else Organization()
 
     def hold(self) -> Organization:
-        row = self._db.execute(select(tables.organization).with_for_update(key_share=True)).mappings().first()
+        row = self._db.execute(held(self._db, select(tables.organization))).mappings().first()
         return _value(Organization, row) if row else Organization()
 
     def save(self, value: Organization) -> None:
