@@ -100,6 +100,8 @@ class Run:
     schedule_id: int | None = None
     kept: bool = False
     """Retention leaves it alone."""
+    trace: str = ""
+    """The W3C traceparent that came with its request; empty: its trace begins with it (domain/trace.py)."""
     superseded_by: int | None = None
     """The run that took this one's place in its concurrency group."""
     cancelled_by: str = ""

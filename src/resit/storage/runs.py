@@ -22,7 +22,7 @@ _INSERT = insert(tables.runs).returning(tables.runs.c.id)
 _UPDATE = (
     update(tables.runs)
     .where(tables.runs.c.id == bindparam("b_id"))
-    .values({column.name: bindparam(column.name) for column in tables.runs.c if column.name != "id"})
+    .values({column.name: bindparam(column.name) for column in tables.runs.c if column.name not in ("id", "told_at")})
 )
 
 _PLACES = select(*(tables.runs.c[name] for name in Place.__dataclass_fields__))

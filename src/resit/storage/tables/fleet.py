@@ -18,6 +18,7 @@ workers = Table(
     Column("credential_id", Id),
     text("host"),
     time("started_at"),
+    time("skew"),
 )
 
 pools = Table(

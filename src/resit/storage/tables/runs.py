@@ -5,6 +5,7 @@ from sqlalchemy import text as sql
 
 from resit.storage.tables.base import Id, Text, flag, large, metadata, text, time, whole
 
+_UNTOLD = sql("finished_at IS NOT NULL AND told_at IS NULL")
 _DELAYED = sql("start_at IS NOT NULL")
 """Few runs are delayed, and only those are looked for by their time."""
 
@@ -49,6 +50,8 @@ runs = Table(
     Column("start_at", Float),
     Column("schedule_id", Id),
     flag("kept"),
+    text("trace"),
+    Column("told_at", Float),
     Column("superseded_by", Id),
     text("cancelled_by"),
     text("cancel_reason"),
@@ -67,6 +70,7 @@ runs = Table(
     Index(None, "environment_id", "id"),
     Index(None, "created_at"),
     Index(None, "status"),
+    Index("ix_runs_untold", "finished_at", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
     Index("ix_runs_start_at", "start_at", sqlite_where=_DELAYED, postgresql_where=_DELAYED),
     sqlite_autoincrement=True,
 )  # fmt: skip

@@ -76,8 +76,14 @@ def upgrade() -> None:
         sa.Column("start_at", sa.Float(), nullable=True),
         sa.Column("schedule_id", _ID, nullable=True),
         _flag("kept"),
+        _text("trace"),
+        sa.Column("told_at", sa.Float(), nullable=True),
     ):
         op.add_column("runs", column)
+    # Nobody waits to be told of what ended before.
+    op.execute("UPDATE runs SET told_at = finished_at WHERE finished_at IS NOT NULL")
+    untold = sa.text("finished_at IS NOT NULL AND told_at IS NULL")
+    op.create_index("ix_runs_untold", "runs", ["finished_at"], sqlite_where=untold, postgresql_where=untold)
     delayed = sa.text("start_at IS NOT NULL")
     op.create_index("ix_runs_start_at", "runs", ["start_at"], sqlite_where=delayed, postgresql_where=delayed)
     for column in (
@@ -87,6 +93,7 @@ def upgrade() -> None:
         sa.Column("credential_id", _ID, nullable=True),
         _text("host"),
         _time("started_at"),
+        _time("skew"),
     ):
         op.add_column("workers", column)
     _order_of_texts()
