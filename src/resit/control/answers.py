@@ -16,6 +16,9 @@ async def answer(broker: ControlBroker, work: Work) -> None:
     async def spec(pool: str, data: bytes) -> bytes:
         question = _question(data)
         about = int(question["run"]), str(question.get("worker", ""))[:200]
+        if claim := str(question.get("claim", ""))[:200]:
+            shard = int(question.get("shard", 0))
+            await asyncio.to_thread(work.shard, pool, about[0], claim, about[1], shard)
         return json.dumps(await asyncio.to_thread(work.spec, pool, *about)).encode()
 
     async def batch(pool: str, data: bytes) -> bytes:

@@ -119,6 +119,17 @@ class Run:
     finished_at: float | None = None
 
     @property
+    def why_over(self) -> str:
+        """Why its tests were stopped, for the results of those that were cut off."""
+        if self.superseded_by is not None:
+            return f"superseded by run {self.superseded_by}"
+        if self.cancelled_by:
+            return f"cancelled by {self.cancelled_by}{': ' * bool(self.cancel_reason)}{self.cancel_reason}"
+        if self.cancel_reason:
+            return self.cancel_reason
+        return self.problems[-1].message if self.problems else "the run was over"
+
+    @property
     def error(self) -> Problem | None:
         """The first problem outside any test: why the run was not carried through."""
         return self.problems[0] if self.problems else None

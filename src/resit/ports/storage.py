@@ -413,8 +413,17 @@ class BatchStore(Protocol):
         """How many attempts of a batch were lost."""
         ...
 
+    def at_work(self, run_id: int, since: float, besides: str) -> int:
+        """How many attempts of a run run and were heard of since, to prepare a shard or to execute a batch; the claim
+        ``besides`` is not counted."""
+        ...
+
+    def overtaken(self, claims: Collection[str]) -> Sequence[str]:
+        """Those of the claims that hold their batch no more: another attempt has it, or it has ended."""
+        ...
+
     def silent(self, before: float) -> Sequence[int]:
-        """The runs of running attempts that were last heard of before a time."""
+        """The runs with an attempt at a batch that runs and was last heard of before a time."""
         ...
 
 

@@ -14,10 +14,10 @@ from resit.domain.events import DidNotRun, TestEvent, TestResult, TestStarted
 from resit.domain.events import NotFound as NotCollected
 from resit.domain.ledger import Row
 from resit.domain.run import PlanFacts, Problem, Run
-from resit.domain.status import RunStatus
+from resit.domain.status import ResultStatus, RunStatus
 from resit.domain.voice import Voice
 from resit.ports import ArtifactRow, StoredResult
-from resit.services import planning
+from resit.services import planning, shards
 from resit.services.desk import Desk
 
 MAX_MESSAGE = 16_000
@@ -87,8 +87,11 @@ def _change(report: Mapping[str, Any], max_log: int) -> Change:
             branch = wire.text(report.get("branch", ""))
             return lambda desk, _voice: _shard_started(desk, desk.run(run), commit, branch)
         case "shard.failed":
-            problem = _problem(report)
-            return lambda desk, _voice: _shard_failed(desk, desk.run(run), problem)
+            problem, worker = _problem(report), wire.text(report.get("worker", ""))[:MAX_NAME]
+            shard = wire.whole(report.get("shard", 0))
+            return lambda desk, _voice: shards.failed(desk, desk.run(run), claim, worker, shard, problem)
+        case "shard.ended":
+            return lambda desk, _voice: shards.ended(desk, desk.run(run), claim)
         case _:
             return _batch_change(run, _Speaker.of(claim, report), report)
 
@@ -139,11 +142,6 @@ def _shard_started(desk: Desk, run: Run, commit: str, branch: str) -> None:
     """A re-run has no listing of its own: its first shard says which commit is executed, and the others follow it."""
     if run.status is RunStatus.RUNNING and commit and not run.commit:
         desk.put(replace(planning.on_branch(run, branch), commit=commit))
-
-
-def _shard_failed(desk: Desk, run: Run, problem: Problem) -> None:
-    if run.status is RunStatus.RUNNING:
-        desk.fail(run, problem)
 
 
 def _attempt(desk: Desk, run: Run, speaker: _Speaker) -> Attempt:
@@ -204,7 +202,7 @@ def _events(desk: Desk, run: Run, attempt: Attempt, events: Iterable[TestEvent])
         row = after.get(event.test)
         if row is None:
             continue
-        counts = holds and not row.final
+        counts = holds and not row.final and not _cut_off(event)
         if counts:
             after[event.test] = _follow(row, event)
         if isinstance(event, TestResult):
@@ -213,6 +211,11 @@ def _events(desk: Desk, run: Run, attempt: Attempt, events: Iterable[TestEvent])
     desk.tx.results.add(run.id, results)
     desk.tx.results.add_artifacts(artifacts)
     desk.move(desk.run(run.id), before.values(), after.values())
+
+
+def _cut_off(event: TestEvent) -> bool:
+    """True for an execution that ended in the middle and is repeated by another attempt: its worker had to go."""
+    return isinstance(event, TestResult) and event.status is ResultStatus.INTERRUPTED and not event.final
 
 
 def _follow(row: Row, event: TestEvent) -> Row:

@@ -94,9 +94,25 @@ class Batches:
         query = query.where(_A.c.run_id == run_id, _A.c.batch == number, _A.c.state == AttemptState.LOST.value)
         return self._db.execute(query).scalar_one()
 
+    def at_work(self, run_id: int, since: float, besides: str) -> int:
+        running = (_A.c.state == AttemptState.RUNNING.value) & (_A.c.seen_at >= since)
+        query = select(func.count()).select_from(_A).where(_A.c.run_id == run_id, running, _A.c.claim != besides)
+        return self._db.execute(query).scalar_one()
+
+    def overtaken(self, claims: Collection[str]) -> Sequence[str]:
+        if not claims:
+            return []
+        query = (
+            select(_A.c.claim)
+            .join(_B, (_B.c.run_id == _A.c.run_id) & (_B.c.number == _A.c.batch))
+            .where(_A.c.claim.in_(list(claims)), (_B.c.fence != _A.c.claim) | _B.c.ended)
+            .order_by(_A.c.claim)
+        )
+        return list(self._db.execute(query).scalars())
+
     def silent(self, before: float) -> Sequence[int]:
-        running = AttemptState.RUNNING.value
-        query = select(_A.c.run_id).where(_A.c.state == running, _A.c.seen_at < before).distinct()
+        running = (_A.c.state == AttemptState.RUNNING.value) & (_A.c.batch > 0)
+        query = select(_A.c.run_id).where(running, _A.c.seen_at < before).distinct()
         return list(self._db.execute(query).scalars())
 
 

@@ -241,12 +241,21 @@ class StoreContract(FleetContract, PeopleContract, QueueContract, ShelfContract)
             assert state.fence == two
             assert tx.batches.open(run.id) == [state]
             assert tx.batches.losses(run.id, 1) == 1
+            assert tx.batches.overtaken([one.claim, two.claim, "none"]) == [one.claim]
+            assert tx.batches.at_work(run.id, NOW + 9, "none") == 1
+            assert tx.batches.at_work(run.id, NOW + 9, two.claim) == tx.batches.at_work(run.id, NOW + 10, "none") == 0
             assert tx.batches.silent(NOW + 5) == []
             assert tx.batches.silent(NOW + 10) == [run.id]
             tx.batches.seen([one.claim, two.claim, "none"], NOW + 20)
             assert tx.batches.attempt(two.claim) == replace(two, seen_at=NOW + 20)
             assert tx.batches.attempt(one.claim) == replace(one, state=AttemptState.LOST)
+            preparing = factories.attempt(run.id, batch=0, number=1)
+            tx.batches.add_attempt(preparing)
+            assert tx.batches.silent(NOW + 15) == []
+            assert tx.batches.overtaken([preparing.claim]) == []
+            assert tx.batches.at_work(run.id, NOW, "none") == 2
             tx.batches.end_all(run.id)
+            assert tx.batches.overtaken([two.claim]) == [two.claim]
             assert tx.batches.open(run.id) == []
             ended = tx.batches.attempt(two.claim)
             assert ended is not None

@@ -132,7 +132,7 @@ def test_secrets_of_environments_are_sealed_and_reach_workers_alone(world: World
     run = world.carry_out(run)
     assert made.secrets == ("EMPTY", "PASSWORD")
     assert secret not in world.dump(run) + repr(world.reads.environments(made.project_id)) + everything(engine)
-    assert world.work.spec("default", run.id) == {"open": False}
+    assert world.work.spec("default", run.id) == {"open": False, "why": "the run was over"}
 
 
 FILE = uuid_of("an artifact")

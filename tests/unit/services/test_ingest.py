@@ -366,20 +366,6 @@ def test_all_reports_of_a_call_are_one_transaction(world: World, monkeypatch: py
     assert world.report(good) == []
 
 
-def test_a_shard_that_fails_ends_the_run_with_its_cause(world: World) -> None:
-    run = two_batches(world)
-    say(world, run, "batch.events", events=events(result("a::1")))
-    world.report({"run": run.id, "claim": "", "what": "shard.failed", "code": "setup", "message": "npm ci: exit 1"})
-    run = world.run(run.id)
-    assert (run.status, run.verdict, run.counts.errored) == (RunStatus.FINISHED, Verdict.FAILED, 3)
-    assert run.error
-    assert run.error.message == "npm ci: exit 1"
-    assert "cancel" in {message.kind for message in world.settle()}
-    before = world.run(run.id)
-    world.report({"run": run.id, "claim": "", "what": "shard.failed", "code": "setup", "message": "again"})
-    assert world.run(run.id) == before
-
-
 def test_the_source_folder_is_not_read(tmp_path: Path, world: World) -> None:
     """Ingest needs no files."""
     two_batches(world)

@@ -4,10 +4,16 @@ import asyncio
 import json
 import zlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, cast
 
+import pytest
+
 from resit.control.answers import answer
+from resit.domain.run import Problem, Run
 from resit.ports import ControlBroker
+from resit.testing import factories
+from resit.testing.factories import ADMIN
 from resit.testing.world import World
 
 Handler = Callable[[str, bytes], Awaitable[bytes]]
@@ -57,3 +63,63 @@ def test_a_run_of_another_pool_is_over_for_a_worker_whatever_pool_it_claims(worl
     about = {"worker": "w1", "pool": "default", "slots": 1, "runs": [run.id]}
     assert json.loads(ask(world, "default", "alive", **about))["stop"] == []
     assert json.loads(ask(world, "other", "alive", **about))["stop"] == [run.id]
+
+
+def test_the_limits_of_the_project_and_the_time_left_are_told(world: World) -> None:
+    world.project(time_limit=100.0)
+    with world.store.write() as tx:
+        project = tx.projects.by_slug("shop")
+        assert project
+        tx.projects.save(replace(project, stall_limit=7.0, batch_limit=9.0))
+    run = world.planned("a::1")
+    world.clock.turn(30)
+    said = json.loads(ask(world, "default", "spec", run=run.id))
+    assert (said["stall_limit"], said["batch_limit"], said["time_left"]) == (7.0, 9.0, 70.0)
+
+
+def test_a_run_that_is_over_says_why_to_its_own_pool_alone(world: World) -> None:
+    world.project()
+    run = world.planned("a::1")
+    world.runs.cancel(ADMIN, run.id)
+    said = json.loads(ask(world, "default", "spec", run=run.id))
+    assert said["open"] is False
+    assert said["why"].startswith("cancelled by ")
+    assert json.loads(ask(world, "other", "spec", run=run.id)) == {"open": False}
+
+
+@pytest.mark.parametrize(
+    ("run", "why"),
+    [
+        (factories.run(superseded_by=7, cancelled_by="ci"), "superseded by run 7"),
+        (factories.run(cancelled_by="ada"), "cancelled by ada"),
+        (factories.run(cancelled_by="ada", cancel_reason="wrong branch"), "cancelled by ada: wrong branch"),
+        (factories.run(cancel_reason="stopped after 2 failures"), "stopped after 2 failures"),
+        (factories.run(problems=(Problem(code="time_limit", message="too late"),)), "too late"),
+        (factories.run(), "the run was over"),
+    ],
+)
+def test_why_a_run_was_over(run: Run, why: str) -> None:
+    assert run.why_over == why
+
+
+def test_a_worker_hears_which_of_its_attempts_are_lost(world: World) -> None:
+    world.project()
+    run = world.planned("a::1")
+    about = {"worker": "w1", "slots": 1, "runs": [run.id], "claims": ["first", "second", "unknown"]}
+    world.report({**world.voice(run, claim="first"), "what": "batch.started"})
+    assert json.loads(ask(world, "default", "alive", **about))["lost"] == []
+    world.report({**world.voice(run, claim="second", worker="w2"), "what": "batch.started"})
+    assert json.loads(ask(world, "default", "alive", **about))["lost"] == ["first"]
+    world.report({**world.voice(run, claim="second", worker="w2"), "what": "batch.ended"})
+    assert json.loads(ask(world, "default", "alive", **about))["lost"] == ["first", "second"]
+
+
+def test_who_asks_for_a_shard_is_known_from_then_on(world: World) -> None:
+    world.project()
+    run = world.planned("a::1")
+    ask(world, "default", "spec", run=run.id, worker="w1", claim="mine", shard=1)
+    ask(world, "default", "spec", run=run.id, worker="w1", claim="mine", shard=1)
+    with world.store.read() as tx:
+        found = tx.batches.attempt("mine")
+    assert found
+    assert (found.run_id, found.batch, found.worker, found.shard) == (run.id, 0, "w1", 1)
