@@ -146,7 +146,7 @@ class Schedules:
     def remove(self, principal: Principal, id: int) -> None:
         """Take a schedule away; its runs stay. Raises :class:`InvalidInput`, :class:`NotFound`."""
         principal.need(Scope.RUNS_WRITE)
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             found, _ = self._owned(tx, principal, id)
             if found.of_environment:
                 raise InvalidInput(_OWN)
@@ -179,7 +179,7 @@ class Schedules:
     def start(self, principal: Principal, id: int, key: str = "") -> tuple[Run, bool]:
         """Make the run of a schedule now, whatever its times are; see ``Runs.trigger``."""
         principal.need(Scope.RUNS_WRITE)
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             schedule, project = self._owned(tx, principal, id)
             request = replace(self._request(tx, schedule), via=Via.MANUAL)
             run, new = self._runs.trigger_in(tx, principal, project.slug, request, key)
@@ -225,7 +225,7 @@ class Schedules:
             words = f"no control plane was at work at its time, nor within {minutes:.0f} minutes after it"
             return self._missed(schedule, found, words, now)
         try:
-            with self._store.write() as tx:
+            with self._store.write(alone=True) as tx:
                 return self._begin(tx, schedule, found, found.at, now)
         except Unavailable:
             raise
@@ -262,7 +262,7 @@ class Schedules:
 
     def _missed(self, schedule: Schedule, found: Lapse, words: str, now: float) -> Fired | None:
         """Note that a schedule did not fire, and tell the project's webhooks when that is news."""
-        with self._store.write() as tx:
+        with self._store.write(alone=True) as tx:
             fresh = _taken(tx, schedule, found)
             if fresh is None:
                 return None

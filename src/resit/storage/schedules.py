@@ -9,6 +9,7 @@ from resit.domain.project import Environment
 from resit.domain.schedule import OF_ENVIRONMENT, Overlap, Schedule
 from resit.ports import ScheduleView
 from resit.storage import rows, tables
+from resit.storage.dialect import held
 from resit.storage.shelf import Shelf
 
 _S = tables.schedules
@@ -37,7 +38,7 @@ class Schedules(Shelf[Schedule]):
         return self._one(select(_S).where(_S.c.project_id == project_id, _S.c.name == name))
 
     def of_environment(self, environment_id: int) -> Schedule | None:
-        return self._one(select(_S).where(_S.c.environment_id == environment_id, _OWN))
+        return self._one(held(self._db, select(_S).where(_S.c.environment_id == environment_id, _OWN)))
 
     def due(self, now: float, limit: int) -> Sequence[Schedule]:
         query = select(_S).where(_S.c.next_at <= now, _S.c.active).order_by(_S.c.next_at, _S.c.id).limit(limit)
