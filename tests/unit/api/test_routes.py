@@ -193,7 +193,7 @@ def test_artifacts_are_downloads_that_do_nothing(
 ) -> None:
     id = uuid_of("artifact")
     run = finished(world, "a", a=[result("a", attachments=(Attachment(name, kind, id=id),))])
-    right = world.signer.sign(f"run:{run.id}", world.clock.now() + 60)
+    right = world.work.upload_token(run, "w1")
     listed = api.get(f"{V1}/runs/{run.id}/artifacts").json()["items"]
     assert [(found["id"], found["test"], found["stored"]) for found in listed] == [(id, "a", False)]
     assert api.get(f"{V1}/artifacts/{id}").status_code == 404
@@ -212,7 +212,7 @@ def test_artifacts_are_downloads_that_do_nothing(
 def test_uploads_are_whole_or_not_there(api: TestClient, world: World) -> None:
     run = finished(world, "a")
     id = uuid_of("artifact")
-    right = {"Authorization": "Bearer " + world.signer.sign(f"run:{run.id}", world.clock.now() + 60)}
+    right = {"Authorization": "Bearer " + world.work.upload_token(run, "w1")}
     cases: list[tuple[str, dict[str, str], bytes, int]] = [
         (id, {}, b"x", 401),
         (id, {"Authorization": "Bearer forged.token"}, b"x", 401),

@@ -159,7 +159,7 @@ def test_artifacts(cc: Any, world: World, http: Any) -> None:
     attachments = tuple(Attachment(name, kind, id=uuid_of(name)) for name, (kind, _) in kinds.items())
     run = world.planned("a/b.py::c")
     world.carry_out(run, {"a/b.py::c": [result("a/b.py::c", attachments=attachments)]})
-    right = world.signer.sign(f"run:{run.id}", world.clock.now() + 60)
+    right = world.work.upload_token(run, "w1")
     url = f"/resit/v1/uploads/{uuid_of('trace.zip')}"
     assert http.put(url, content=b"zip", headers={"Authorization": f"Bearer {right}"}).status_code == 204
     rows = {row["filename"]: row for row in cc.walk(f"/runs/{run.id}/artifacts", 3)}
