@@ -10,6 +10,7 @@ from resit.domain.fleet import FORGET_SECONDS
 from resit.domain.project import Environment, Project
 from resit.domain.run import Run
 from resit.ports import ArtifactRow, Clock, Signer, Store, Transaction
+from resit.services import shards
 from resit.services.catalog import whole_source
 from resit.services.fleet import heard
 
@@ -36,10 +37,11 @@ class Work:
     def spec(self, pool: str, run_id: int, worker: str = "") -> dict[str, Any]:
         """All that a ``worker`` of ``pool`` needs to carry a run out. ``open`` is False for a run that is over, or
         another pool's: a worker sees nothing beyond its pool."""
+        now = self._clock.now()
         with self._store.read() as tx:
             run = tx.runs.get(run_id)
             if not _goes_on(run, pool):
-                return {"open": False}
+                return _over(run, pool)
             project = tx.projects.get(run.project_id)
             environment = tx.projects.environment(run.environment_id)
             if project is None or environment is None:
@@ -55,12 +57,22 @@ class Work:
             "secrets": sorted({value for value in secrets.values() if value}),
             "total_shards": run.total_shards,
             "deadline": run.deadline,
+            "time_left": run.deadline - now if run.deadline else None,
+            "stall_limit": project.stall_limit,
+            "batch_limit": project.batch_limit,
             "upload": {
                 "url": self.upload_url,
                 "path": UPLOAD_PATH,
                 "token": self.upload_token(run, worker),
             },
         }
+
+    def shard(self, pool: str, run_id: int, claim: str, worker: str, shard: int) -> None:
+        """A worker of ``pool`` begins to prepare a shard of the run."""
+        with self._store.write(lasting=False) as tx:
+            run = tx.runs.get(run_id)
+            if _goes_on(run, pool):
+                shards.begun(tx, run, claim, worker, shard, self._clock.now())
 
     def batch(self, pool: str, run_id: int, number: int) -> list[dict[str, Any]]:
         """The tests of a batch that came back to a worker, without those that are final.
@@ -115,7 +127,8 @@ class Work:
     def alive(self, pool: str, report: Mapping[str, Any]) -> dict[str, Any]:
         """A worker of ``pool`` says that it lives and what it holds; or ``leaving``: that it lives no more.
 
-        The answer: ``stop``, which of its runs are over for it; ``taken``, how far the voices were taken of which it
+        The answer: ``stop``, which of its runs are over for it; ``lost``, which of its attempts hold their batches no
+        more; ``taken``, how far the voices were taken of which it
         has not heard.
         """
         now = self._clock.now()
@@ -129,10 +142,13 @@ class Work:
             if now - self._swept_at > SWEEP_SECONDS:
                 self._swept_at = now
                 tx.workers.forget(now - FORGET_SECONDS)
-            tx.batches.seen([str(claim) for claim in report.get("claims", ())], now)
+            claims = [str(claim) for claim in report.get("claims", ())]
+            tx.batches.seen(claims, now)
+            lost = tx.batches.overtaken(claims)
             found = {id: tx.runs.get(id) for id in runs}
             taken = _taken(tx, pool, report.get("unheard", {}))
-        return {"stop": [id for id, run in found.items() if not _goes_on(run, pool)], "taken": taken}
+        stop = [id for id, run in found.items() if not _goes_on(run, pool)]
+        return {"stop": stop, "lost": lost, "taken": taken}
 
 
 def _not_valid() -> Unauthenticated:
@@ -158,6 +174,11 @@ def _taken(tx: Transaction, pool: str, unheard: Mapping[str, Any]) -> dict[str, 
             known = tx.voices.get(id, some)
             found.update({name: known[name].taken if name in known else 0 for name in some})
     return found
+
+
+def _over(run: Run | None, pool: str) -> dict[str, Any]:
+    """The answer about a run that is over, or of which a worker of ``pool`` is to know nothing."""
+    return {"open": False, "why": run.why_over} if run is not None and run.pool == pool else {"open": False}
 
 
 def _goes_on(run: Run | None, pool: str) -> TypeGuard[Run]:
