@@ -151,6 +151,18 @@ class PostgresServer:
         """Take a database away, whoever uses it."""
         self.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
 
+    def secure(self, certificate: Path, key: Path) -> None:
+        """Offer TLS from now on."""
+        for name, path, mode in (("ssl_cert_file", certificate, 0o644), ("ssl_key_file", key, 0o600)):
+            place = self.data / path.name
+            shutil.copyfile(path, place)
+            place.chmod(mode)
+            if self._identity:
+                shutil.chown(place, self._identity["user"], self._identity["group"])
+            self.execute(f"ALTER SYSTEM SET {name} = '{path.name}'")
+        self.execute("ALTER SYSTEM SET ssl = on")
+        self.restart()
+
     # ------------------------------------------------------------ what becomes of it
 
     def start(self) -> None:
