@@ -38,6 +38,8 @@ class Settings:
     tls_key: Path | None = None
     artifacts_url: str = ""
     """Where artifacts are kept: ``s3://bucket/prefix``, ``gs://…``, ``az://…``; empty: a folder in the data folder."""
+    artifact_redirects: bool = False
+    """True: who opens an artifact is sent on to the object store, instead of being served through us."""
     log_format: str = "text"
     """``text`` for people, ``json`` for machines."""
     url: str = ""

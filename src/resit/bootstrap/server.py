@@ -26,13 +26,14 @@ from resit.control.scheduler import Scheduler
 from resit.control.signals import Signals
 from resit.control.steward import Steward
 from resit.domain.access import Principal, Scope
-from resit.domain.errors import Suspended, Unauthenticated
+from resit.domain.errors import Suspended, Unauthenticated, Unavailable
 from resit.integrations.cron import CronTimes
 from resit.integrations.files import FolderArtifacts
+from resit.integrations.places import open_artifacts
 from resit.integrations.keys import KeySigner, load_key
 from resit.integrations.webhooks import HttpNotifier
 from resit.integrations.world import SystemClock, SystemIds
-from resit.ports import Duties
+from resit.ports import Artifacts, Duties
 from resit.services.access import Access
 from resit.services.cases import Cases
 from resit.services.catalog import Catalog
@@ -98,6 +99,7 @@ def build(settings: Settings) -> Server:
     store, cron = SqlStore(engine), CronTimes()
     runs = Runs(store, clock, ids)
     work = Work(store, clock, signer)
+    artifacts = _artifacts(settings)
     own = f"http://{_reachable(settings.host)}:{settings.port}"
     work.upload_url = f"{own}/resit/v1/uploads"
     url = settings.url.rstrip("/") or own
@@ -123,7 +125,7 @@ def build(settings: Settings) -> Server:
         clock=clock,
         signer=signer,
         store=store,
-        artifacts=FolderArtifacts(settings.artifacts),
+        artifacts=artifacts,
         ids=ids,
         signals=lambda: server.told(),  # noqa: PLW0108 - the server is made below
         url=url,
@@ -143,6 +145,16 @@ def build(settings: Settings) -> Server:
 
 
 def _reachable(host: str) -> str:
+def _artifacts(settings: Settings) -> Artifacts:
+    """The store of artifacts. One that refuses us is told at once; one that is away may come back."""
+    artifacts = open_artifacts(settings.artifacts_url, settings.artifacts)
+    try:
+        artifacts.check(write=True)
+    except Unavailable as away:
+        log.warning("no artifact can be stored yet: %s", away)
+    return artifacts
+
+
     """A host name under which this machine reaches a server that listens on ``host``."""
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
         return "127.0.0.1"

@@ -44,6 +44,17 @@ def serve(
             help="Key that seals secrets; all control planes on a database share it. Default: in the data folder.",
         ),
     ] = None,
+    artifacts_url: Annotated[
+        str,
+        Parameter(
+            env_var="RESIT_ARTIFACTS_URL",
+            metavar="URL",
+            help="Where artifacts are kept: s3://BUCKET/PREFIX, gs://…, az://…, a folder. Default: in the data folder.",
+        ),
+    ] = "",
+    artifact_redirects: Annotated[
+        bool, Parameter(help="Send those who open an artifact on to the object store, in place of serving it.")
+    ] = False,
     url: Annotated[
         str, Parameter(metavar="URL", help="Where users reach the server, when that is not where it listens.")
     ] = "",
@@ -90,6 +101,8 @@ def serve(
                 port=port,
                 slots=slots or 0,
                 worker=not no_worker,
+                artifacts_url=artifacts_url,
+                artifact_redirects=artifact_redirects,
                 url=url,
                 ccextractor_reads=ccextractor_reads,
                 ccextractor_writes=ccextractor_writes,

@@ -16,6 +16,7 @@ ResitError
     RequestReused         an idempotency key that came with another request
   TooLarge                over a limit of size or count
   Unavailable             a part that is needed is away; try again later
+    NoRoom                a disk is full
 """
 
 
@@ -119,3 +120,9 @@ class Unavailable(ResitError):
     """A part that is needed is away; try again later."""
 
     code = "unavailable"
+
+
+class NoRoom(Unavailable):
+    """A disk is full: somebody has to make room first."""
+
+    code = "no_room"

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 
@@ -21,15 +22,20 @@ class HttpUploads:
         self._client = httpx.AsyncClient(timeout=60, trust_env=False)
         self._at_once = asyncio.Semaphore(8)
 
-    async def send(self, url: str, token: str, artifact: str, path: Path) -> bool:
+    async def send(
+        self, url: str, token: str, artifact: str, path: Path, *, name: str = "", content_type: str = ""
+    ) -> bool:
         """Upload a file; False when it can't be taken. Waits while the server is away."""
+        words = {"Authorization": f"Bearer {token}", "Resit-Name": quote(name[:200], safe="")}
+        if content_type.isascii() and content_type.isprintable():
+            words["Content-Type"] = content_type[:300]
         async with self._at_once:
             for wait in (*TRIES_SECONDS, None):
                 try:
                     answer = await self._client.put(
                         f"{url}/{artifact}",
                         content=_pieces(path),
-                        headers={"Authorization": f"Bearer {token}", "Content-Length": str(path.stat().st_size)},
+                        headers={**words, "Content-Length": str(path.stat().st_size)},
                     )
                 except FileNotFoundError:
                     log.warning("an attachment is gone before its upload: %s", path.name)

@@ -12,8 +12,22 @@ from resit.ports.storage import (
     Store,
     StoredResult,
     Transaction,
+    artifact_key,
 )
-from resit.ports.world import Artifacts, Clock, Cron, Duties, Ids, Notifier, Plane, PostFailed, Rates, Signer, Uploads
+from resit.ports.world import (
+    Artifacts,
+    Clock,
+    Cron,
+    Duties,
+    Ids,
+    Notifier,
+    Plane,
+    PostFailed,
+    Rates,
+    Signer,
+    StoredFile,
+    Uploads,
+)
 
 __all__ = [
     "ArtifactRow",
@@ -40,9 +54,11 @@ __all__ = [
     "ScheduleView",
     "Signer",
     "Store",
+    "StoredFile",
     "StoredResult",
     "Transaction",
     "Uploads",
     "Urgency",
     "WorkerBroker",
+    "artifact_key",
 ]

@@ -70,6 +70,16 @@ class ArtifactRow:
     size: int = 0
     stored: bool = False
 
+    @property
+    def key(self) -> str:
+        """Under which its content is stored."""
+        return artifact_key(self.run_id, self.id)
+
+
+def artifact_key(run_id: int, id: str) -> str:
+    """Under which the content of a run's artifact is stored."""
+    return f"{run_id}/{id}"
+
 
 @dataclass(frozen=True, slots=True)
 class LogPart:

@@ -1,10 +1,10 @@
 """Time, ids, keys and files: what the core must not make up by itself."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from resit.domain.rates import Rate, Standing
 
@@ -129,19 +129,66 @@ class Duties(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A stored file: its key, its size in bytes, and since when it is there, in seconds since the epoch."""
+
+    key: str
+    size: int
+    modified: float
+
+
 class Artifacts(Protocol):
-    """Stored files, by key. Keys are made by us and never hold a user's words."""
+    """Stored files, by key: lower-case letters, digits, ``-`` and ``/``, made by us, never of a user's words.
 
-    async def put(self, key: str, content: AsyncIterator[bytes], limit: int) -> int:
-        """Store a file whole or not at all; returns its size. Raises ``TooLarge`` past ``limit`` bytes."""
+    All raise :class:`Unavailable` while the store is away. What is not awaited is for threads: it may wait for a
+    network.
+    """
+
+    async def put(
+        self, key: str, content: AsyncIterator[bytes], limit: int, *, name: str = "", content_type: str = ""
+    ) -> int:
+        """Store a file whole or not at all, also when ``content`` raises; returns its size.
+
+        ``name`` and ``content_type`` are what somebody gets who opens it by :meth:`link`. Raises :class:`TooLarge` past
+        ``limit`` bytes, :class:`NoRoom`.
+        """
         ...
 
-    def remove(self, key: str) -> None:
-        """Delete a file; one that is not there is no error."""
+    async def find(self, key: str) -> StoredFile | None:
+        """The file, without its content; None when it is not there."""
         ...
 
-    def path(self, key: str) -> Path | None:
-        """Where the file can be read; None when it is not there."""
+    def open(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from ``start`` up to ``end``, piece by piece. Raises :class:`NotFound`."""
+        ...
+
+    def reader(self, key: str) -> BinaryIO:
+        """The file for reading here and there; the caller closes it. Raises :class:`NotFound`."""
+        ...
+
+    def stored(self, prefix: str = "", after: str = "") -> Iterator[StoredFile]:
+        """What is stored below a prefix that ends with ``/`` (or all), in the order of keys, those after ``after``."""
+        ...
+
+    def remove(self, *keys: str) -> None:
+        """Delete files; one that is not there is no error."""
+        ...
+
+    async def link(self, key: str, seconds: float) -> str | None:
+        """An address that opens the file as a download, without a token, for so long; None where the store has none."""
+        ...
+
+    def tidy(self, before: float) -> int:
+        """Delete what uploads that were cut off before a time have left behind; returns the bytes. Object stores do
+        that by a rule of their own."""
+        ...
+
+    def check(self, *, write: bool = False) -> None:
+        """Whether the store answers; with ``write``, whether files can be stored and deleted.
+
+        Raises :class:`Unavailable`, or :class:`Conflict` when waiting won't help: wrong credentials, no such bucket.
+        """
         ...
 
 
@@ -162,8 +209,10 @@ class Notifier(Protocol):
 class Uploads(Protocol):
     """How a worker hands attachments over, under the right of its attempt."""
 
-    async def send(self, url: str, token: str, artifact: str, path: Path) -> bool:
-        """Upload a file; False when it can't be taken (gone, too large). Waits while the server is away."""
+    async def send(
+        self, url: str, token: str, artifact: str, path: Path, *, name: str = "", content_type: str = ""
+    ) -> bool:
+        """Upload a file; False when it can't be taken (gone, too large, no room). Waits while the server is away."""
         ...
 
     async def close(self) -> None: ...

@@ -4,10 +4,12 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from resit.domain.errors import AlreadyExists, Conflict, InvalidInput, ResitError, Unavailable
+from resit.domain.errors import AlreadyExists, Conflict, InvalidInput, NoRoom, ResitError, Unavailable
 
 _AWAY = ("08", "28", "3D", "53", "57", "58")
 """Classes of PostgreSQL's codes: the connection, the password, the database's name, no room, an operator, the disk."""
+_FULL = "database or disk is full"
+"""SQLite's words."""
 _AGAIN = {
     "40001": "it was changed by somebody else at the same time",
     "40P01": "it was changed by somebody else at the same time (a deadlock)",
@@ -24,6 +26,8 @@ def meaning(error: DBAPIError) -> ResitError | None:
     code = _code(error)
     if code:
         return _by_code(code, error)
+    if _FULL in str(error.orig):
+        return NoRoom("the disk of the database is full: make room, then try again")
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
         return Unavailable(f"the database does not answer: {error.orig}")
     return None
@@ -31,6 +35,8 @@ def meaning(error: DBAPIError) -> ResitError | None:
 
 def _by_code(code: str, error: DBAPIError) -> ResitError | None:
     words = _said(error)
+    if code == "53100":
+        return NoRoom("the disk of the database is full: make room, then try again")
     if code[:2] in _AWAY:
         return Unavailable(f"the database does not answer: {words}")
     if code in _AGAIN:

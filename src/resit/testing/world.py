@@ -147,6 +147,7 @@ class World:
         self.rates = SqliteRates(folder / "rates.db")
 
     def services(self, **settings: Any) -> Services:
+        self.artifacts = FolderArtifacts(folder / "artifacts")
         """What an application is made of."""
         return Services(
             settings=Settings(data=self.folder, **settings),
@@ -169,7 +170,7 @@ class World:
             clock=self.clock,
             signer=self.signer,
             store=self.store,
-            artifacts=FolderArtifacts(self.folder / "artifacts"),
+            artifacts=self.artifacts,
             ids=self.ids,
             signals=lambda: cast("Signals", self.signals),
             url="http://resit.test",

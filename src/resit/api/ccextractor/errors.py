@@ -29,6 +29,7 @@ ANSWERS: dict[type[errors.ResitError], tuple[int, str]] = {
     errors.RequestReused: (409, "conflict"),
     errors.TooLarge: (413, "validation_error"),
     errors.Unavailable: (503, "internal_error"),
+    errors.NoRoom: (503, "internal_error"),
 }
 """Status and code of every refusal of the core."""
 UNAUTHORIZED = "the bearer token is missing, malformed, unknown, expired or revoked"

@@ -2,12 +2,12 @@
 
 import base64
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher, unified_diff
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from resit.domain.events import Attachment, TestResult
 
@@ -59,16 +59,14 @@ def found_in(result: TestResult) -> list[Output]:
     ]
 
 
-def content_of(path: Path, text: bool) -> dict[str, Any]:
+def content_of(file: BinaryIO, text: bool) -> dict[str, Any]:
     """The beginning of a file, as text or base64, and the SHA-256 of all of it."""
-    whole = hashlib.sha256()
-    with path.open("rb") as file:
-        shown = file.read(MAX_CONTENT)
-        whole.update(shown)
-        size = len(shown)
-        while piece := file.read(MAX_CONTENT):
-            whole.update(piece)
-            size += len(piece)
+    shown = file.read(MAX_CONTENT)
+    whole = hashlib.sha256(shown)
+    size = len(shown)
+    while piece := file.read(MAX_CONTENT):
+        whole.update(piece)
+        size += len(piece)
     return {
         "encoding": "utf-8" if text else "base64",
         "content": shown.decode("utf-8", "replace") if text else base64.b64encode(shown).decode(),
@@ -77,27 +75,29 @@ def content_of(path: Path, text: bool) -> dict[str, Any]:
     }
 
 
-def same(one: Path, other: Path) -> bool:
-    """Two files have the same content."""
-    if one.stat().st_size != other.stat().st_size:
-        return False
-    with one.open("rb") as first, other.open("rb") as second:
-        while piece := first.read(MAX_CONTENT):
-            if piece != second.read(MAX_CONTENT):
-                return False
-    return True
+def same(one: BinaryIO, other: BinaryIO) -> bool:
+    """Two files have the same content. They are at their beginnings, then and before."""
+    found = one.seek(0, os.SEEK_END) == other.seek(0, os.SEEK_END)
+    for file in (one, other):
+        file.seek(0)
+    while found and (piece := one.read(MAX_CONTENT)):
+        found = piece == other.read(MAX_CONTENT)
+    for file in (one, other):
+        file.seek(0)
+    return found
 
 
 class NotComparable(Exception):
     """A file that no difference is made of; says why."""
 
 
-def lines_of(path: Path) -> list[str]:
+def lines_of(file: BinaryIO) -> list[str]:
     """The lines of a text. Raises :class:`NotComparable` for what is too large, or no text."""
-    if path.stat().st_size > MAX_DIFF:
+    content = file.read(MAX_DIFF + 1)
+    if len(content) > MAX_DIFF:
         raise NotComparable(f"the output is larger than {MAX_DIFF // 1024 // 1024} MiB: read both files instead")
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise NotComparable("the output is no text: read both files instead") from error
     found = text.split("\n")

@@ -1,7 +1,8 @@
 """Outcomes of the tests of a run, and their outputs."""
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from typing import Annotated, Any, BinaryIO, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -30,7 +31,7 @@ from resit.domain.access import Principal
 from resit.domain.errors import NotFound
 from resit.domain.events import Attachment
 from resit.domain.status import Outcome
-from resit.ports import Ledgered
+from resit.ports import Ledgered, artifact_key
 from resit.ports.reads import LedgerFilter, RunView
 
 router = APIRouter(prefix="/api/v1/runs/{run_id}/samples")
@@ -100,17 +101,22 @@ class _Found:
         self.passed = item.row.outcome in (Outcome.PASSED, Outcome.FLAKY)
         self.ids = {"run_id": run_id, "sample_id": sample_id, "regression_id": regression_id, "output_id": output_id}
 
-    def path(self, attachment: Attachment | None) -> Path | None:
-        """Where a file of the output is stored."""
-        return self._use.artifacts.path(f"{self.ids['run_id']}/{attachment.id}") if attachment else None
+    def open(self, attachment: Attachment | None) -> BinaryIO | None:
+        """A file of the output; None when it is not stored."""
+        if attachment is None:
+            return None
+        try:
+            return self._use.artifacts.reader(artifact_key(self.ids["run_id"], attachment.id))
+        except NotFound:
+            return None
 
-    def document(self, attachment: Attachment, path: Path, text: bool) -> dict[str, Any]:
+    def document(self, attachment: Attachment, file: BinaryIO, text: bool) -> dict[str, Any]:
         """A file with its content."""
         return {
             **self.ids,
             "filename": attachment.name[:255],
             "content_type": attachment.content_type[:100] or "application/octet-stream",
-            **outputs.content_of(path, text),
+            **outputs.content_of(file, text),
             "download_url": f"{self._use.url}/resit/v1/artifacts/{attachment.id}",
             "storage_status": "ok",
         }
@@ -122,10 +128,11 @@ def expected(
 ) -> JSONResponse:
     """The output that was expected."""
     found = _Found(use, who, run_id, sample_id, regression_id, output_id)
-    attachment, path = found.output.expected, found.path(found.output.expected)
-    if attachment is None or path is None:
+    attachment, file = found.output.expected, found.open(found.output.expected)
+    if attachment is None or file is None:
         raise NotFound(f"output {output_id} has no expectation that is stored", resource="output", id=output_id)
-    return JSONResponse(found.document(attachment, path, format == "text"))
+    with file:
+        return JSONResponse(found.document(attachment, file, format == "text"))
 
 
 @router.get(f"{OUTPUT}/actual")
@@ -141,15 +148,25 @@ def actual(
 ) -> Response:
     """The output that was produced, where it differs from what was expected."""
     found = _Found(use, who, run_id, sample_id, regression_id, output_id)
-    attachment, path = found.output.actual, found.path(found.output.actual)
-    wanted = found.path(found.output.expected)
-    if wanted and (outputs.same(path, wanted) if path else found.output.actual is None and found.passed):
-        query = f"?{request.url.query}" if request.url.query else ""
-        # Relative, so that it holds under whatever prefix the request came.
-        return Response(status_code=303, headers={"Location": f"expected{query}"})
-    if attachment is None or path is None:
-        raise Refused(404, "missing_output", "the test produced no such output", resource="output", id=output_id)
-    return JSONResponse(found.document(attachment, path, format == "text"))
+    attachment = found.output.actual
+    with _both(found.open(attachment), found.open(found.output.expected)) as (file, wanted):
+        if wanted and (outputs.same(file, wanted) if file else attachment is None and found.passed):
+            query = f"?{request.url.query}" if request.url.query else ""
+            # Relative, so that it holds under whatever prefix the request came.
+            return Response(status_code=303, headers={"Location": f"expected{query}"})
+        if attachment is None or file is None:
+            raise Refused(404, "missing_output", "the test produced no such output", resource="output", id=output_id)
+        return JSONResponse(found.document(attachment, file, format == "text"))
+
+
+@contextmanager
+def _both(*files: BinaryIO | None) -> Generator[tuple[BinaryIO | None, ...]]:
+    """Files that are closed in the end."""
+    with ExitStack() as stack:
+        for file in files:
+            if file is not None:
+                stack.push(file)
+        yield files
 
 
 @router.get(f"{OUTPUT}/diff")
@@ -165,20 +182,20 @@ def diff(
 ) -> JSONResponse:
     """The difference between what was expected and what was produced."""
     found = _Found(use, who, run_id, sample_id, regression_id, output_id)
-    paths = [found.path(found.output.expected), found.path(found.output.actual)]
-    if paths[1] is None and found.output.actual is None and found.passed:
-        paths[1] = paths[0]
-    if not any(paths):
+    with _both(found.open(found.output.expected), found.open(found.output.actual)) as files:
+        try:
+            before, after = (None if file is None else outputs.lines_of(file) for file in files)
+        except outputs.NotComparable as error:
+            raise unprocessable(str(error)) from error
+    if after is None and found.output.actual is None and found.passed:
+        after = before
+    if before is None and after is None:
         raise NotFound(f"no file of output {output_id} is stored", resource="output", id=output_id)
-    try:
-        before, after = ([] if path is None else outputs.lines_of(path) for path in paths)
-    except outputs.NotComparable as error:
-        raise unprocessable(str(error)) from error
     document: dict[str, Any] = {**found.ids, "format": format}
     if format == "unified":
-        return JSONResponse({**document, "content": outputs.unified(before, after, context_lines)})
-    if paths[0] is None or paths[1] is None:
-        missing = "missing_expected" if paths[0] is None else "missing_actual"
+        return JSONResponse({**document, "content": outputs.unified(before or [], after or [], context_lines)})
+    if before is None or after is None:
+        missing = "missing_expected" if before is None else "missing_actual"
         return JSONResponse({**document, "status": missing, **outputs.NOTHING})
     return JSONResponse({**document, **outputs.structured(before, after, context_lines)})
 

@@ -25,6 +25,7 @@ STATUS: dict[type[errors.ResitError], HTTPStatus] = {
     errors.RequestReused: HTTPStatus.BAD_REQUEST,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.NoRoom: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The documents know no 409 and no 422: what a state does not allow is a 400 there (study 1.0 and 2.5)."""
 

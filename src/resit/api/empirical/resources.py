@@ -105,11 +105,12 @@ def remove_resource(use: Use, who: Who, id: Id) -> JSONResponse:
 async def upload(use: Use, request: Request, id: Id, scope: Right, exp: Expires, sig: Signature) -> JSONResponse:
     """Store the content of a resource whole or not at all; the signature is the only right that is needed."""
     resource = await asyncio.to_thread(use.resources.signed, id, _only(scope, WRITE), exp, sig)
-    size = await use.artifacts.put(resource.key, request.stream(), use.settings.max_artifact)
+    words = {"name": resource.name, "content_type": resource.mime_type}
+    size = await use.artifacts.put(resource.key, request.stream(), use.settings.max_artifact, **words)
     try:
         stored = await asyncio.to_thread(use.resources.uploaded, resource, size)
     except NotFound:
-        use.artifacts.remove(resource.key)
+        await asyncio.to_thread(use.artifacts.remove, resource.key)
         raise
     return answer({"resource": resource_out(use, stored)})
 
@@ -118,10 +119,9 @@ async def upload(use: Use, request: Request, id: Id, scope: Right, exp: Expires,
 def read(use: Use, id: Id, scope: Right, exp: Expires, sig: Signature) -> Response:
     """The content of a resource; the signature is the only right that is needed."""
     resource = use.resources.signed(id, _only(scope, READ), exp, sig)
-    path = use.artifacts.path(resource.key)
-    if path is None:
+    if resource.status is not ResourceStatus.UPLOADED:
         raise NotFound(f"the content of resource {id} has not come yet")
-    return download(path, resource.name, resource.mime_type)
+    return download(use, resource.key, resource.name, resource.mime_type)
 
 
 def _only(said: str, needed: str) -> str:

@@ -297,6 +297,7 @@ def list_artifacts(use: Use, who: Who, id: Id, key: Text = "", prefix: Text = ""
     """The stored files of a run; each URL opens its file for an hour, without a token."""
     run = view_of(use, who, id, Scope.RESULTS_READ).run
     expires = int(use.clock.now() + LINK_SECONDS)
+    stored = {file.key: file for file in use.artifacts.stored(f"{run.id}/")}
     found: list[dict[str, Any]] = []
     after: str | None = ""
     while after is not None:
@@ -305,8 +306,8 @@ def list_artifacts(use: Use, who: Who, id: Id, key: Text = "", prefix: Text = ""
         for artifact, _ in page.items:
             name = _key(artifact)
             wanted = name == key if key else name.startswith(prefix) and name.endswith(suffix)
-            path = use.artifacts.path(f"{run.id}/{artifact.id}") if wanted and artifact.stored else None
-            if path is None:
+            file = stored.get(artifact.key) if wanted and artifact.stored else None
+            if file is None:
                 continue
             query = urlencode({"exp": expires, "sig": sign_artifact(use.signer, artifact.id, expires)})
             found.append(
@@ -314,7 +315,7 @@ def list_artifacts(use: Use, who: Who, id: Id, key: Text = "", prefix: Text = ""
                     "key": name,
                     "url": f"{use.url}/api/artifacts/{artifact.id}/content?{query}",
                     "size": artifact.size,
-                    "last_modified": iso(path.stat().st_mtime),
+                    "last_modified": iso(file.modified),
                 }
             )
     return answer({"artifacts": found})
@@ -330,7 +331,4 @@ def read_artifact(
     """A stored file, opened by a signed link."""
     with use.store.read() as tx:
         artifact = signed_artifact(tx, use.signer, use.clock.now(), id, exp, sig)
-    path = use.artifacts.path(f"{artifact.run_id}/{artifact.id}")
-    if path is None:
-        raise NotFound("the artifact is not stored")
-    return download(path, artifact.name or artifact.id, artifact.content_type)
+    return download(use, artifact.key, artifact.name or artifact.id, artifact.content_type)

@@ -26,6 +26,7 @@ STATUS: dict[type[errors.ResitError], HTTPStatus] = {
     errors.RequestReused: HTTPStatus.CONFLICT,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.NoRoom: HTTPStatus.INSUFFICIENT_STORAGE,
 }
 
 
@@ -35,7 +36,7 @@ def problem(status: int, code: str, detail: str, /, **more: Any) -> JSONResponse
     headers: dict[str, str] = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.INSUFFICIENT_STORAGE):
         headers["Retry-After"] = "2"
     members = {name: value for name, value in more.items() if name not in body}
     return JSONResponse(body | members, status, headers, media_type="application/problem+json")

@@ -1,13 +1,13 @@
 """Routes of projects, environments, tokens, test cases and runs."""
 
-import re
 from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
-from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 
 from resit.api.context import Services, Use, Who
+from resit.api.files import download
 from resit.api.native import catalog_schemas as catalog
 from resit.api.native import schemas
 from resit.domain.access import Principal, Scope
@@ -30,7 +30,6 @@ Key = Annotated[
     str, Header(alias="Idempotency-Key", description="Repeating a request with its key makes no second run")
 ]
 LOG_PIECE = 1_000_000
-_CONTENT_TYPE = re.compile(r"[\w.+-]{1,100}/[\w.+-]{1,100}(; ?[\w.+-]{1,40}=[\w.+-]{1,100})?", re.ASCII)
 
 
 def number_of(cursor: str, start: int) -> int:
@@ -326,12 +325,7 @@ def read_artifact(use: Use, who: Who, artifact_id: str) -> Response:
     who.need(Scope.RESULTS_READ)
     with use.store.read() as tx:
         artifact = find_artifact(tx, who, artifact_id)
-    path = use.artifacts.path(f"{artifact.run_id}/{artifact.id}")
-    if path is None:
-        raise NotFound(f"artifact {artifact.id} is not stored (yet)")
-    safe = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
-    kind = artifact.content_type if _CONTENT_TYPE.fullmatch(artifact.content_type) else "application/octet-stream"
-    return FileResponse(path, media_type=kind, filename=artifact.name or artifact.id, headers=safe)
+    return download(use, artifact.key, artifact.name or artifact.id, artifact.content_type)
 
 
 @router.get("/runs/{run}/logs", tags=["runs"])

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Header, Path, Request, Response
 
 from resit.api.context import Use, bearer
 from resit.domain.errors import InvalidInput
+from resit.ports import artifact_key
 
 PREFIX = "/resit/v1/uploads"
 router = APIRouter(prefix=PREFIX, include_in_schema=False)
@@ -26,10 +28,21 @@ async def _whole(content: AsyncIterator[bytes], length: int) -> AsyncIterator[by
 
 @router.put("/{artifact_id}", status_code=204)
 async def upload(
-    use: Use, request: Request, artifact_id: Uuid, length: Annotated[int, Header(alias="Content-Length", ge=0)] = 0
+    use: Use,
+    request: Request,
+    artifact_id: Uuid,
+    length: Annotated[int, Header(alias="Content-Length", ge=0)] = 0,
+    name: Annotated[str, Header(alias="Resit-Name", max_length=2000)] = "",
+    kind: Annotated[str, Header(alias="Content-Type", max_length=300)] = "",
 ) -> Response:
-    """Store an artifact whole or not at all."""
+    """Store an artifact whole or not at all. ``Resit-Name`` is its name, with ``%`` before what is not plain."""
     run = await asyncio.to_thread(use.work.may_upload, bearer(request), artifact_id)
-    size = await use.artifacts.put(f"{run}/{artifact_id}", _whole(request.stream(), length), use.settings.max_artifact)
+    size = await use.artifacts.put(
+        artifact_key(run, artifact_id),
+        _whole(request.stream(), length),
+        use.settings.max_artifact,
+        name=unquote(name),
+        content_type=kind,
+    )
     await asyncio.to_thread(use.work.uploaded, run, artifact_id, size)
     return Response(status_code=204)

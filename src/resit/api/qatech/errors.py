@@ -27,6 +27,7 @@ STATUS: dict[type[errors.ResitError], HTTPStatus] = {
     errors.RequestReused: HTTPStatus.BAD_REQUEST,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.NoRoom: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """The documents know no 409, 422 and 429: their clients would not read them (study 1.0, A26)."""
 _LEGACY = "/api/projects/"

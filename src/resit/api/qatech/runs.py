@@ -151,7 +151,4 @@ def read_file(
     """A stored file, opened by the link that a test's detail has."""
     with use.store.read() as tx:
         artifact = signed_artifact(tx, use.signer, use.clock.now(), id, exp, sig)
-    path = use.artifacts.path(f"{artifact.run_id}/{artifact.id}")
-    if path is None:
-        raise NotFound("the file is not stored")
-    return download(path, artifact.name or artifact.id, artifact.content_type)
+    return download(use, artifact.key, artifact.name or artifact.id, artifact.content_type)

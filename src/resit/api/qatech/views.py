@@ -125,13 +125,17 @@ def _step(use: Services, view: RunView, index: int, result: StoredResult) -> dic
 
 def file_url(use: Services, view: RunView, results: Sequence[StoredResult], kind: str) -> str | None:
     """A link to the first stored file of a kind among results. It opens without a token, for an hour."""
-    for result in results:
-        for file in result.found.attachments:
-            if file.content_type.startswith(kind) and use.artifacts.path(f"{view.run.id}/{file.id}"):
-                expires = int(use.clock.now() + LINK_SECONDS)
-                query = urlencode({"exp": expires, "sig": sign_artifact(use.signer, file.id, expires)})
-                return f"{use.url}/v1/artifacts/{file.id}/content?{query}"
-    return None
+    wanted = [file.id for result in results for file in result.found.attachments if file.content_type.startswith(kind)]
+    if not wanted:
+        return None
+    with use.store.read() as tx:
+        stored = (found.id for found in map(tx.results.artifact, wanted) if found and found.stored)
+        id = next(stored, None)
+    if id is None:
+        return None
+    expires = int(use.clock.now() + LINK_SECONDS)
+    query = urlencode({"exp": expires, "sig": sign_artifact(use.signer, id, expires)})
+    return f"{use.url}/v1/artifacts/{id}/content?{query}"
 
 
 def _when(at: float | None) -> str | None:

@@ -57,7 +57,7 @@ def test_every_error_of_the_core_is_told_in_the_envelope(
     answer = shop.put("/api/test-runs", json={"environment": "default"})
     assert refused(answer, STATUS[kind]) == "why it is so; what to do"
     assert ("WWW-Authenticate" in answer.headers) is issubclass(kind, errors.Unauthenticated)
-    waits = {errors.Unavailable: "2", errors.RateLimited: "7"}
+    waits = {errors.Unavailable: "2", errors.NoRoom: "2", errors.RateLimited: "7"}
     assert answer.headers.get("Retry-After") == waits.get(kind)
 
 
