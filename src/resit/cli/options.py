@@ -101,6 +101,13 @@ def seconds(text: str, flag: str) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
+def limit(text: str | None, flag: str) -> float | None:
+    """A span as seconds, ``none`` as 0; None for what was not given."""
+    if text is None:
+        return None
+    return 0.0 if text.strip().lower() in ("none", "0") else seconds(text, flag)
+
+
 def start(at: str | None, later: str | None, now: datetime | None = None) -> str | None:
     """When a run is to start, from ``--at`` and ``--in``; None for at once."""
     if at is not None and later is not None:

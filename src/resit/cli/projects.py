@@ -24,6 +24,13 @@ Priority = Annotated[
 MaxFailures = Annotated[
     int | None, Parameter(metavar="N", help="After how many failures runs stop that name no number; 0: never.")
 ]
+StallLimit = Annotated[
+    str | None,
+    Parameter(metavar="10m|none", help="How long test processes may be silent before they are ended, like 10m."),
+]
+BatchLimit = Annotated[
+    str | None, Parameter(metavar="30m|none", help="How long a batch of tests may take at most, like 30m.")
+]
 Repository = Annotated[
     str | None, Parameter(metavar="OWNER/NAME", help="What is under test, where the source does not say.")
 ]
@@ -50,6 +57,8 @@ def add(
     name: Annotated[str | None, Parameter(metavar="TEXT", help="Name for people.")] = None,
     shards: Annotated[int | None, Parameter(metavar="N", help="How many shards a run has when it names none.")] = None,
     time_limit: Annotated[str | None, Parameter(metavar="2h", help="How long a run may take at most, like 2h.")] = None,
+    stall_limit: StallLimit = None,
+    batch_limit: BatchLimit = None,
     max_runs: MaxRuns = None,
     priority: Priority = None,
     max_failures: MaxFailures = None,
@@ -71,6 +80,8 @@ def add(
         "name": name,
         "shards": shards,
         "time_limit": options.seconds(time_limit, "--time-limit") if time_limit else None,
+        "stall_limit": options.limit(stall_limit, "--stall-limit"),
+        "batch_limit": options.limit(batch_limit, "--batch-limit"),
         "max_runs": max_runs,
         "priority": priority,
         "max_failures": max_failures,
@@ -102,6 +113,8 @@ def change(
         int | None, Parameter(metavar="N", help="How many shards a run has when it names none; 0: the suite's setting.")
     ] = None,
     time_limit: Annotated[str | None, Parameter(metavar="2h", help="How long a run may take at most, like 2h.")] = None,
+    stall_limit: StallLimit = None,
+    batch_limit: BatchLimit = None,
     common: Common = COMMON,
 ) -> int:
     """Change a project; what is not named stays.
@@ -117,6 +130,8 @@ def change(
         "name": name,
         "shards": shards,
         "time_limit": options.seconds(time_limit, "--time-limit") if time_limit else None,
+        "stall_limit": options.limit(stall_limit, "--stall-limit"),
+        "batch_limit": options.limit(batch_limit, "--batch-limit"),
     }
     changes = {key: value for key, value in wanted.items() if value is not None}
     if not changes:
@@ -155,6 +170,8 @@ def show(slug: ProjectRef, /, *, common: Common = COMMON) -> int:
         "setup",
         "config",
         "shards",
+        "stall_limit",
+        "batch_limit",
         "max_runs",
         "priority",
         "max_failures",

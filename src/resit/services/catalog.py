@@ -36,7 +36,10 @@ MAX_ENVIRONMENTS = 500
 """Environments of a project."""
 MAX_NUMBER = 2**53
 """Greater than any number of a row, and still within every database's."""
-PROJECT_CHANGES = ("name", "branch", "shards", "time_limit", "max_runs", "priority", "max_failures", "repository")
+PROJECT_CHANGES = (
+    *("name", "branch", "shards", "time_limit", "stall_limit", "batch_limit", "max_runs", "priority", "max_failures"),
+    "repository",
+)
 """What can be changed of a project; the rest says which tests there are, and its runs have relied on that."""
 ENVIRONMENT_CHANGES = (
     "name", "slug", "disabled", "match", "ignore", "schedule", "platform", "pool", "variables", "secrets",
@@ -117,6 +120,8 @@ class Catalog:
         config: str = "",
         shards: int = 0,
         time_limit: float = 7200.0,
+        stall_limit: float = 600.0,
+        batch_limit: float = 0.0,
         max_runs: int = 0,
         priority: int = 0,
         max_failures: int = 0,
@@ -148,6 +153,8 @@ class Catalog:
             config=config,
             shards=shards,
             time_limit=time_limit,
+            stall_limit=stall_limit,
+            batch_limit=batch_limit,
             max_runs=max_runs,
             priority=priority,
             max_failures=max_failures,
@@ -347,6 +354,9 @@ def _check_project(project: Project) -> None:
         raise InvalidInput(f"shards: 1 to {MAX_SHARDS}, or 0 for the suite's own setting", field="shards")
     if not 1 <= project.time_limit <= 7 * 86400:
         raise InvalidInput("time_limit: 1 second to 7 days", field="time_limit")
+    for field in ("stall_limit", "batch_limit"):
+        if not (getattr(project, field) == 0 or 1 <= getattr(project, field) <= 7 * 86400):
+            raise InvalidInput(f"{field}: 1 second to 7 days, or 0 for none", field=field)
     if not 0 <= project.max_runs <= MAX_RUNS:
         raise InvalidInput(f"max_runs: 1 to {MAX_RUNS}, or 0 for no limit", field="max_runs")
     check_priority(project.priority)

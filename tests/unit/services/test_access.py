@@ -210,6 +210,10 @@ ODD_PROJECTS: list[dict[str, Any]] = [
     {"time_limit": 0},
     {"time_limit": float("nan")},
     {"time_limit": 8 * 86400},
+    {"stall_limit": 0.5},
+    {"stall_limit": float("nan")},
+    {"batch_limit": -1},
+    {"batch_limit": 8 * 86400},
 ]
 
 

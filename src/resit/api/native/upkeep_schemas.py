@@ -26,6 +26,10 @@ class ProjectChange(Asked):
     branch: Text = ""
     shards: int = 0
     time_limit: float = Field(default=7200, description="Seconds")
+    stall_limit: float = Field(
+        default=600, description="Seconds of silence after which the test processes of a batch are ended; 0: never"
+    )
+    batch_limit: float = Field(default=0, description="Seconds that a batch of tests may take; 0: no limit")
     max_runs: int = Field(default=0, description="Runs at work at a time, the others wait; 0: no limit")
     priority: int = Field(default=0, description="Of runs that name none: -100 to 100, higher goes first")
     max_failures: int = Field(default=0, description="Of runs that name none: after so many they stop; 0: never")
