@@ -28,8 +28,6 @@ from resit.control.steward import Steward
 from resit.domain.access import Principal, Scope
 from resit.domain.errors import Suspended, Unauthenticated, Unavailable
 from resit.integrations.cron import CronTimes
-from resit.integrations.files import FolderArtifacts
-from resit.integrations.places import open_artifacts
 from resit.integrations.keys import KeySigner, load_key
 from resit.integrations.webhooks import HttpNotifier
 from resit.integrations.world import SystemClock, SystemIds
