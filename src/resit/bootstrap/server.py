@@ -29,6 +29,7 @@ from resit.domain.access import Principal, Scope
 from resit.domain.errors import Suspended, Unauthenticated, Unavailable
 from resit.integrations.cron import CronTimes
 from resit.integrations.keys import KeySigner, load_key
+from resit.integrations.places import open_artifacts
 from resit.integrations.webhooks import HttpNotifier
 from resit.integrations.world import SystemClock, SystemIds
 from resit.ports import Artifacts, Duties
