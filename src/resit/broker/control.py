@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Self
 
 from nats.aio.msg import Msg
@@ -19,6 +20,7 @@ from resit.broker.nkeys import Issuer
 from resit.broker.pull import pull
 from resit.broker.streams import ACK_WAIT, COPIES, EVENTS_ACK_WAIT, Streams
 from resit.ports import BrokerAway, Delivery, Gate, Job, Urgency
+from resit.ports.broker import Unread
 
 RIGHTS_SECONDS = 3600.0
 """How long the rights of a worker's connection last where :meth:`NatsControlBroker.disconnect` can end it before."""
@@ -195,6 +197,31 @@ class NatsControlBroker:
             handler(message.data)
 
         await words.listen(self._link, subjects.SIGNAL, told)
+
+    # ------------------------------------------------------------ how it stands
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker can be reached now."""
+        return self._link.connected
+
+    @property
+    def reconnects(self) -> int:
+        """How often the connection has come back."""
+        return max(0, self._link.times_up - 1)
+
+    async def unread(self) -> Unread:
+        """What no control plane has taken yet of what workers say. Raises :class:`BrokerAway`."""
+        try:
+            info = await self._link.api(f"STREAM.INFO.{subjects.EVENTS}", {})
+        except Missing:
+            return Unread(0, 0.0)
+        messages = int(info["state"]["messages"])
+        if not messages:
+            return Unread(0, 0.0)
+        # Both times are the server's.
+        first, now = (datetime.fromisoformat(text) for text in (info["state"]["first_ts"], info["ts"]))
+        return Unread(messages, max(0.0, (now - first).total_seconds()))
 
     # ------------------------------------------------------------ what workers say
 

@@ -76,6 +76,14 @@ class Pass:
     expires_at: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Messages with events of workers that are not settled, and how long the broker has had the oldest (0: none)."""
+
+    messages: int
+    oldest_seconds: float
+
+
 class Gate(Protocol):
     """Who may connect as a worker from another machine."""
 
@@ -129,6 +137,20 @@ class WorkerBroker(Protocol):
 
 class ControlBroker(Protocol):
     """The broker as a control plane sees it."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker can be reached now."""
+        ...
+
+    @property
+    def reconnects(self) -> int:
+        """How often the connection has come back."""
+        ...
+
+    async def unread(self) -> Unread:
+        """What no control plane has taken yet of what workers say. Raises :class:`BrokerAway`."""
+        ...
 
     async def ensure_pool(self, pool: str) -> None:
         """Make what workers of the pool need (they can't), now and again whenever the broker has lost it; idempotent.
