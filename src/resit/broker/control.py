@@ -73,11 +73,19 @@ class NatsControlBroker:
             workers,
             Link(system, f"{name}-system") if system else None,
         )
+        end = time.monotonic() + within
         await link.open(within)
         try:
             if broker._system:
                 await broker._system.open(within)
-            await broker._streams.begin()
+            while True:  # a cluster that has just been started answers when it has chosen its leader
+                try:
+                    await broker._streams.begin()
+                    break
+                except BrokerAway:
+                    if time.monotonic() >= end:
+                        raise
+                    await asyncio.sleep(PAUSE)
         except BaseException:
             await broker.close()
             raise

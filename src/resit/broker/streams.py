@@ -67,7 +67,8 @@ class Streams:
 
     async def begin(self) -> None:
         """Make the stream of events; remove what the first releases left. Raises :class:`BrokerAway`."""
-        for name in subjects.FORMER:  # the reconciler hands its content out again; events stay where they are
+        for name in await self._names() & subjects.FORMER:
+            # The reconciler hands its content out again; events stay where they are.
             with contextlib.suppress(Missing):
                 await self._link.api(f"STREAM.DELETE.{name}", {})
                 _LOG.info("the stream %s of a former release was removed", name)

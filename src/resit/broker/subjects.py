@@ -20,7 +20,7 @@ import re
 from resit.ports import Job, Urgency
 
 EVENTS = "EVENTS"
-FORMER = ("JOBS", "BATCHES")
+FORMER = frozenset({"JOBS", "BATCHES"})
 """Streams of the first releases, shared by all pools; their subjects would overlap with ours."""
 
 EVENTS_CONSUMER = "control"

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from resit.broker.nkeys import Issuer
 from resit.cli.settings import Exit
 
 SNOOZE = {
@@ -136,3 +137,11 @@ def test_a_snoozed_failure_says_so(resit, server, build_run, build_row):
     server.on("GET /runs/12/lineage", {"runs": [], "effective_verdict": None})
     assert "failed (snoozed)" in resit("show", "12", "--tests").out
     assert "failed (snoozed)" in resit("show", "12").out
+
+
+def test_a_key_for_a_broker_of_ones_own(resit):
+    done = resit("nats-key")
+    said = [line for line in done.out.splitlines() if not line.startswith("#")]
+    secret, public = said[0].removeprefix("issuer = ").strip('"'), said[1].removeprefix("issuer: ")
+    assert Issuer.from_seed(secret).public == public
+    assert resit("nats-key").out != done.out
