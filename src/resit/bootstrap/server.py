@@ -143,7 +143,6 @@ def build(settings: Settings) -> Server:
     return server
 
 
-def _reachable(host: str) -> str:
 def _artifacts(settings: Settings) -> Artifacts:
     """The store of artifacts. One that refuses us is told at once; one that is away may come back."""
     artifacts = open_artifacts(settings.artifacts_url, settings.artifacts)
@@ -158,6 +157,7 @@ def _artifacts(settings: Settings) -> Artifacts:
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
+def _reachable(host: str) -> str:
 
 
 def admin_token(server: Server) -> str:
