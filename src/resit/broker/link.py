@@ -35,6 +35,7 @@ LONGEST_REFUSED = 5.0
 _PING_SECONDS = 5
 _LOG = logging.getLogger(__name__)
 
+
 class _Harmless(logging.Filter):
     """nats-py upgrades connections to TLS in a way of which asyncio complains at the end of each."""
 
