@@ -95,7 +95,7 @@ def build(settings: Settings) -> Server:
     clock, ids = SystemClock(), SystemIds()
     key = load_key(settings.secret_key or settings.data / "secret.key")
     signer = KeySigner(key)
-    store, cron = SqlStore(engine), CronTimes()
+    store, reads, cron = SqlStore(engine), SqlReads(engine), CronTimes()
     runs = Runs(store, clock, ids)
     work = Work(store, clock, signer)
     artifacts = _artifacts(settings)
@@ -118,7 +118,7 @@ def build(settings: Settings) -> Server:
         test_plans=TestPlans(store, clock),
         resources=Resources(store, clock, signer),
         webhooks=Webhooks(store, clock, ids, signer),
-        reads=SqlReads(engine),
+        reads=reads,
         insights=SqlInsights(engine),
         rates=SqliteRates(settings.data / "rates.db"),
         clock=clock,
@@ -153,11 +153,11 @@ def _artifacts(settings: Settings) -> Artifacts:
     return artifacts
 
 
+def _reachable(host: str) -> str:
     """A host name under which this machine reaches a server that listens on ``host``."""
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
-def _reachable(host: str) -> str:
 
 
 def admin_token(server: Server) -> str:
