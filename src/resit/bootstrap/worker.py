@@ -84,7 +84,7 @@ async def work(settings: WorkerSettings) -> None:
     tools = Tools(
         name=name,
         broker=broker,
-        workspaces=Workspaces(folder / "cache", allow_local=settings.allow_local),
+        workspaces=Workspaces(folder / "cache", allow_local=settings.allow_local, worker=name),
         executors=load_executors(),
         uploads=uploads,
         voices=Voices(uuid4().hex),

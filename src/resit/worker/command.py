@@ -4,11 +4,14 @@ import asyncio
 import codecs
 import contextlib
 import os
+import secrets
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from resit.processes import child_setup, kill_all, marked
 
 TAIL = 20
 """Lines that are kept for a message about a failure."""
@@ -68,28 +71,32 @@ async def run(
 ) -> Finished:
     """Run ``argv``; what it prints goes to ``log``, or its standard output to ``Finished.out`` with ``keep_out``.
 
-    After ``limit`` seconds, and when the caller is cancelled, its whole process group is ended. What it leaves running
-    in its group is ended with it. ``keep_open``: file descriptors that it inherits. Raises OSError when it can't start.
+    After ``limit`` seconds, and when the caller is cancelled, it is ended with all that it started, wherever that went.
+    What it leaves running in its group when it ends by itself is ended, too. ``keep_open``: file descriptors that it
+    inherits. Raises OSError when it can't start.
     """
+    marker = secrets.token_hex(16)
     process = await asyncio.create_subprocess_exec(
         *argv,
         cwd=cwd,
-        env=dict(env),
+        env=marked(env, marker),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE if keep_out else asyncio.subprocess.STDOUT,
         start_new_session=True,
         pass_fds=tuple(keep_open),
+        preexec_fn=child_setup(),
     )
     tail: deque[str] = deque(maxlen=TAIL)
     kept: list[bytes] = []
     readers = [asyncio.create_task(_read(process.stdout, kept.append if keep_out else _Lines(log, tail)))]
     if keep_out:
         readers.append(asyncio.create_task(_read(process.stderr, _Lines(log, tail))))
-    timed_out = False
+    timed_out = ended = False
     try:
         try:
             await asyncio.wait_for(process.wait(), max(limit, 0.01))
+            ended = True
         except TimeoutError:
             timed_out = True
             _signal(process.pid, signal.SIGTERM)
@@ -97,6 +104,8 @@ async def run(
                 await asyncio.wait_for(process.wait(), _POLITE_SECONDS)
     finally:
         _signal(process.pid, signal.SIGKILL)
+        if not ended:
+            kill_all(lambda found: marker.encode() in found.environ)
         await process.wait()
         # A process that left the group may hold the pipe for ever; its words don't matter any more.
         await asyncio.wait(readers, timeout=_LAST_WORDS_SECONDS)

@@ -38,9 +38,9 @@ class Setup:
     env: Mapping[str, str]
 
     @classmethod
-    def of(cls, command: str, root: Path, workdir: Path, variables: Mapping[str, str]) -> "Setup":
-        """The setup command of a project with ``variables`` of its environment."""
-        return cls(command, root, workdir, setup_environment(variables))
+    def of(cls, command: str, root: Path, workdir: Path, variables: Mapping[str, str], worker: str = "") -> "Setup":
+        """The setup command of a project with ``variables`` of its environment, on ``worker``."""
+        return cls(command, root, workdir, setup_environment(variables, worker=worker))
 
     def key(self) -> str:
         """A hash of what decides the outcome: the command, lock and requirement files, Python and Node."""

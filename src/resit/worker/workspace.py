@@ -102,9 +102,11 @@ class Workspaces:
     """Prepares workspaces under ``cache``, the worker's own folder; several processes may share it.
 
     ``allow_local``: local folders may be used in place (the worker that is embedded in a server on the same machine).
+    ``worker``: its name, by which what a setup left running is found should the worker be killed.
     """
 
-    def __init__(self, cache: Path, *, allow_local: bool) -> None:
+    def __init__(self, cache: Path, *, allow_local: bool, worker: str = "") -> None:
+        self._worker = worker
         self._cache = cache.absolute()
         self._allow_local = allow_local
         self._used: dict[Path, FileLock] = {}
@@ -163,7 +165,9 @@ class Workspaces:
             marker = self._cache / "setups" / f"{name}.json"
             waiting = _Waiting(log, "another run that sets the folder up")
             async with locked(marker.with_suffix(".lock"), deadline - time.monotonic(), waiting) as lock:
-                await self._set_up_in_place(Setup.of(source.setup, root, workdir, env), marker, lock, log, deadline)
+                await self._set_up_in_place(
+                    Setup.of(source.setup, root, workdir, env, self._worker), marker, lock, log, deadline
+                )
         return Workspace(root, workdir, await head_of(root))
 
     async def _set_up_in_place(self, setup: Setup, marker: Path, lock: FileLock, log: Log, deadline: float) -> None:
@@ -212,7 +216,7 @@ class Workspaces:
                 await git.wipe(tree)
                 before = None
             if source.setup:
-                setup = Setup.of(source.setup, tree, workdir, env)
+                setup = Setup.of(source.setup, tree, workdir, env, self._worker)
                 await self._set_up_tree(git, setup, tree, before, _Prepared(commit), lock, deadline, log)
             else:
                 _Prepared(commit).write(_marker(tree))
