@@ -145,9 +145,9 @@ class World:
         self.webhooks = Webhooks(self.store, self.clock, self.ids, self.signer)
         self.insights = SqlInsights(self.engine)
         self.rates = SqliteRates(folder / "rates.db")
+        self.artifacts = FolderArtifacts(folder / "artifacts")
 
     def services(self, **settings: Any) -> Services:
-        self.artifacts = FolderArtifacts(folder / "artifacts")
         """What an application is made of."""
         return Services(
             settings=Settings(data=self.folder, **settings),
