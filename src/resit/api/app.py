@@ -17,7 +17,18 @@ from resit.api.context import Services
 from resit.api.empirical import app as empirical
 from resit.api.faces import Faces
 from resit.api.limits import BodyLimit
-from resit.api.native import badges, errors, events, insights, people, routes, schedules, upkeep, uploads
+from resit.api.native import (
+    badges,
+    errors,
+    events,
+    fleet,
+    insights,
+    people,
+    routes,
+    schedules,
+    upkeep,
+    uploads,
+)
 from resit.api.qatech import app as qatech
 
 DOCS = "/resit/v1/docs"
@@ -44,7 +55,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
         dialect.state = app.state
     app.add_middleware(Faces, dialects=dialects, root=urlsplit(services.url).path.rstrip("/"))
     errors.install(app)
-    for part in (routes, upkeep, schedules, badges, insights, people, events, uploads):
+    for part in (routes, upkeep, schedules, fleet, badges, insights, people, events, uploads):
         app.include_router(part.router)
 
     @app.get("/healthz", include_in_schema=False)

@@ -16,6 +16,7 @@ from resit.ports.reads import Reads
 from resit.services.access import Access
 from resit.services.cases import Cases
 from resit.services.catalog import Catalog
+from resit.services.fleet import Fleet
 from resit.services.people import Organizations, People
 from resit.services.queue import Queue
 from resit.services.resources import Resources
@@ -38,6 +39,7 @@ class Services:
     queue: Queue
     schedules: Schedules
     work: Work
+    fleet: Fleet
     people: People
     organizations: Organizations
     cases: Cases

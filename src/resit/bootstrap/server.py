@@ -36,6 +36,7 @@ from resit.ports import Artifacts, Duties
 from resit.services.access import Access
 from resit.services.cases import Cases
 from resit.services.catalog import Catalog
+from resit.services.fleet import Fleet
 from resit.services.ingest import Ingest
 from resit.services.notices import Notices
 from resit.services.people import Organizations, People
@@ -111,6 +112,7 @@ def build(settings: Settings) -> Server:
         queue=Queue(store, clock, ids),
         schedules=Schedules(store, clock, runs, cron),
         work=work,
+        fleet=Fleet(store, clock, ids),
         people=People(store, clock, ids),
         organizations=Organizations(store, clock),
         cases=Cases(store, clock, ids),

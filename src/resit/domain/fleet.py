@@ -60,6 +60,18 @@ class WorkerCredential:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersAddress:
+    """Where workers of other machines come in: at the ``brokers`` with their work, at the ``server`` with artifacts.
+
+    ``ca``: the authorities to trust for both, PEM; empty: those that machines trust anyway.
+    """
+
+    brokers: tuple[str, ...]
+    server: str
+    ca: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Holding:
     """What one slot of a worker does: a lane of a run (``shard`` 0: lists its tests), and the batch that runs there (0:

@@ -16,6 +16,7 @@ from resit.domain.fleet import (
     Pool,
     Worker,
     WorkerCredential,
+    WorkersAddress,
 )
 from resit.domain.ids import secret_digest
 from resit.domain.project import check_text
@@ -87,6 +88,8 @@ class Fleet:
 
     def __init__(self, store: Store, clock: Clock, ids: Ids) -> None:
         self._store, self._clock, self._ids = store, clock, ids
+        self.address: WorkersAddress | None = None
+        """Where workers of other machines come in; None: nowhere, or the control plane is not running."""
 
     # ------------------------------------------------------------ who comes in
 
@@ -107,12 +110,19 @@ class Fleet:
 
     def issue(
         self, principal: Principal, *, pool: str, name: str = "", expires_in_days: float | None = None
-    ) -> tuple[WorkerCredential, str]:
-        """A credential for workers of a pool, and its secret, which is told here and never again.
+    ) -> tuple[WorkerCredential, str, WorkersAddress]:
+        """A credential for workers of a pool; its secret, which is told here and never again; and where to go with it.
 
-        Raises :class:`Forbidden` for all but an administrator bound to no project, :class:`InvalidInput`.
+        Raises :class:`Forbidden` for all but an administrator bound to no project, :class:`InvalidInput`, and
+        :class:`Conflict` when workers of other machines can't come in.
         """
         principal.need_all()
+        address = self.address
+        if address is None:
+            raise Conflict(
+                "this server does not listen for workers of other machines: start it with "
+                "`resit serve --workers-listen HOST:PORT`"
+            )
         if expires_in_days is not None and not 0 < expires_in_days <= MAX_DAYS:
             raise InvalidInput(
                 f"a credential lives more than 0 and at most {MAX_DAYS:.0f} days", field="expires_in_days"
@@ -133,7 +143,7 @@ class Fleet:
                     expires_at=None if expires_in_days is None else now + expires_in_days * 86400,
                 )
             )
-        return made, secret
+        return made, secret, address
 
     def credentials(self, principal: Principal) -> Sequence[WorkerCredential]:
         """All credentials, without their secrets, oldest first."""

@@ -157,6 +157,7 @@ class World:
             queue=self.queue,
             schedules=self.schedules,
             work=self.work,
+            fleet=self.fleet,
             people=self.people,
             organizations=self.organizations,
             cases=self.cases,

@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 
 from resit.domain.access import Scope
 from resit.domain.errors import Unavailable
-from resit.testing.factories import uuid_of
+from resit.domain.fleet import WorkersAddress
+from resit.testing.factories import ADMIN, uuid_of
 from resit.testing.world import World
 
 V1 = "/resit/v1"
@@ -85,6 +86,12 @@ def is_problem(answer: Response, status: int, code: str = "") -> dict[str, Any]:
         ("GET", f"{V1}/runs/1/tests?limit=1001", 400, "invalid_input"),
         ("GET", f"{V1}/runs/1/tests?test={'x' * 4001}", 400, "invalid_input"),
         ("GET", f"{V1}/runs?status=done", 400, "invalid_input"),
+        ("DELETE", f"{V1}/pools/nowhere", 404, "not_found"),
+        ("DELETE", f"{V1}/pools/default", 409, "conflict"),
+        ("DELETE", f"{V1}/worker-credentials/9", 404, "not_found"),
+        ("DELETE", f"{V1}/worker-credentials/{10**30}", 404, "not_found"),
+        ("DELETE", f"{V1}/worker-credentials/x", 400, "invalid_input"),
+        ("GET", f"{V1}/worker-credentials/1", 405, "method_not_allowed"),
         ("GET", f"{V1}/runs?project=nowhere", 404, "not_found"),
     ],
 )
@@ -164,6 +171,20 @@ BODIES: list[tuple[str, bytes | dict[str, Any] | list[Any]]] = [
     (f"{V1}/projects", {"slug": "a", "source": "/", "executor": "jest"}),
     (f"{V1}/projects/shop/environments", {"slug": "x", "secrets": {"A": None}}),
     (f"{V1}/projects/shop/environments", {"slug": "x", "variables": {"RESIT_A": ""}}),
+    (f"{V1}/projects/shop/environments", {"slug": "x", "pool": "nowhere"}),
+    (f"{V1}/projects/shop/environments", {"slug": "x", "pool": "os=linux"}),
+    (f"{V1}/projects/shop/environments", {"slug": "x", "pool": "os=linux,"}),
+    (f"{V1}/pools", {}),
+    (f"{V1}/pools", {"name": "A"}),
+    (f"{V1}/pools", {"name": "a.b"}),
+    (f"{V1}/pools", {"name": "a", "labels": {"os": ""}}),
+    (f"{V1}/pools", {"name": "a", "labels": {"os": None}}),
+    (f"{V1}/pools", {"name": "a", "labels": {"a b": "c"}}),
+    (f"{V1}/pools", {"name": "a", "labels": {f"l{n}": "x" for n in range(33)}}),
+    (f"{V1}/pools", {"name": "a", "description": "\0"}),
+    (f"{V1}/worker-credentials", {}),
+    (f"{V1}/worker-credentials", {"pool": 1}),
+    (f"{V1}/worker-credentials", {"pool": "default", "scopes": []}),
     (f"{V1}/tokens", {"scopes": ["everything"], "project": "shop"}),
     (f"{V1}/tokens", {"expires_in_days": -1, "project": "shop"}),
     (f"{V1}/tokens", {"name": "x" * 300, "project": "shop"}),
@@ -265,19 +286,29 @@ ROUTES = [
     ("GET", "/webhooks/1", "runs:read"),
     ("DELETE", "/webhooks/1", "runs:write"),
     ("POST", "/webhooks/1/test", "runs:write"),
+    ("GET", "/workers", "system:read"),
+    ("GET", "/pools", "system:read"),
+    ("POST", "/pools", "admin"),
+    ("PATCH", "/pools/linux", "admin"),
+    ("DELETE", "/pools/linux", "admin"),
+    ("GET", "/worker-credentials", "admin"),
+    ("POST", "/worker-credentials", "admin"),
+    ("DELETE", "/worker-credentials/1", "admin"),
     ("POST", "/users", "admin"),
     ("GET", "/users", "admin"),
     ("POST", "/users/a@b/disable", "admin"),
     ("GET", "/organization", "system:read"),
     ("PATCH", "/organization", "admin"),
 ]
-OF_ALL = ("/users", "/organization")
-"""What belongs to no project; who may come in there is tested with them (``test_people``)."""
+OF_ALL = ("/users", "/organization", "/workers", "/pools", "/worker-credentials")
+"""What belongs to no project; who may come in there is tested with them (``test_people``, ``test_fleet``)."""
 SENT: dict[str, dict[str, Any]] = {
     "/projects": {"slug": "x", "source": "/", "executor": "pytest"},
     "/projects/shop/environments": {"slug": "x"},
     "/tokens": {"project": "shop"},
     "/users": {"email": "a@b", "password": "correct horse"},
+    "/pools": {"name": "linux"},
+    "/worker-credentials": {"pool": "default"},
     "/projects/shop/snoozes": {"tests": ["a"], "until": "2023-12-01T00:00:00Z"},
     "/projects/shop/test-plans": {"name": "x"},
     "/projects/shop/schedules": {"name": "x", "cron": "* * * * *"},
@@ -297,7 +328,8 @@ def test_every_route_is_in_the_table(built: FastAPI) -> None:
     for path, methods in built.openapi()["paths"].items():
         shape = path.replace("{slug}", "shop").replace("{run}", "1").replace("{shard}", "1").replace("{token_id}", "1")
         shape = shape.replace("{case_id}", "a").replace("{artifact_id}", "x").replace("{environment}", "default")
-        shape = shape.replace("{email}", "a@b")
+        shape = shape.replace("{email}", "a@b").replace("/pools/{name}", "/pools/linux")
+        shape = shape.replace("{credential_id}", "1")
         for kind in ("schedule", "snooze", "test_plan", "webhook"):
             shape = shape.replace(f"{{{kind}_id}}", "1")
         for method in methods:
@@ -353,6 +385,20 @@ def test_what_is_of_another_project_is_not_there(
         for name in ("shop", "none", "1", "9", "2"):
             said, there = said.replace(name, "?"), there.replace(name, "?")
         assert said == there
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), ROUTES)
+def test_what_a_worker_presents_opens_nothing(
+    anyone: TestClient, world: World, method: str, path: str, scope: str
+) -> None:
+    del scope
+    world.project()
+    world.fleet.address = WorkersAddress(brokers=(), server="")
+    body = sent(method, path)
+    rights = world.work.upload_token(world.planned("a"), "w1"), world.fleet.issue(ADMIN, pool="default")[1]
+    for right in rights:
+        answer = anyone.request(method, V1 + path, json=body, headers={"Authorization": f"Bearer {right}"})
+        is_problem(answer, 401, "unauthenticated")
 
 
 def test_a_database_that_is_away_is_told_with_when_to_try_again(

@@ -8,7 +8,7 @@ import pytest
 
 from resit.domain.access import PROJECT_SCOPES, Principal, Scope
 from resit.domain.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, NotFound, ResitError
-from resit.domain.fleet import ALIVE_SECONDS, FORGET_SECONDS, Holding
+from resit.domain.fleet import ALIVE_SECONDS, FORGET_SECONDS, Holding, WorkerCredential, WorkersAddress
 from resit.domain.rerun import Again
 from resit.domain.status import SelectionKind
 from resit.ports import Outgoing, Pass
@@ -18,10 +18,19 @@ from resit.testing.world import World
 
 BOTH_DATABASES = True
 DAY = 86_400.0
+ADDRESS = WorkersAddress(brokers=("tls://ci:4222",), server="https://ci", ca="PEM")
 
 
 def pool(world: World, name: str = "linux", **labels: str) -> None:
     world.fleet.add_pool(ADMIN, name=name, labels=labels)
+
+
+def issue(world: World, pool: str = "default", **words: Any) -> tuple[WorkerCredential, str]:
+    """A credential and its secret."""
+    world.fleet.address = ADDRESS
+    made, secret, address = world.fleet.issue(ADMIN, **{"pool": pool, **words})
+    assert address == ADDRESS
+    return made, secret
 
 
 def alive(world: World, name: str = "w1", pool: str = "default", **about: Any) -> dict[str, Any]:
@@ -38,7 +47,7 @@ def messages(world: World) -> list[Outgoing]:
 
 def test_a_credential_admits_to_its_pool(world: World) -> None:
     pool(world)
-    made, secret = world.fleet.issue(ADMIN, pool="linux", name="rack 3", expires_in_days=1)
+    made, secret = issue(world, "linux", name="rack 3", expires_in_days=1)
     assert (made.created_by, made.created_at, made.expires_at) == ("admin", NOW, NOW + DAY)
     assert world.fleet.admit(secret) == Pass("linux", made.id, "rack 3", NOW + DAY)
     for other in ("", "x", secret[:-1], secret + "x", secret[:12], "é" * 20):
@@ -47,8 +56,8 @@ def test_a_credential_admits_to_its_pool(world: World) -> None:
 
 
 def test_an_expired_and_a_revoked_credential_admit_nobody(world: World) -> None:
-    _, short = world.fleet.issue(ADMIN, pool="default", expires_in_days=1)
-    made, long = world.fleet.issue(ADMIN, pool="default")
+    _, short = issue(world, expires_in_days=1)
+    made, long = issue(world)
     world.clock.turn(DAY)
     assert world.fleet.admit(short) is None
     assert world.fleet.admit(long)
@@ -62,7 +71,7 @@ def test_an_expired_and_a_revoked_credential_admit_nobody(world: World) -> None:
 
 
 def test_the_use_of_a_credential_is_noted_once_a_minute(world: World) -> None:
-    made, secret = world.fleet.issue(ADMIN, pool="default")
+    made, secret = issue(world)
 
     def seen() -> float | None:
         return next(c.seen_at for c in world.fleet.credentials(ADMIN) if c.id == made.id)
@@ -72,6 +81,12 @@ def test_the_use_of_a_credential_is_noted_once_a_minute(world: World) -> None:
         world.clock.turn(turn)
         world.fleet.admit(secret)
         assert seen() == expected
+
+
+def test_there_are_no_credentials_for_a_server_that_nobody_reaches(world: World) -> None:
+    with pytest.raises(Conflict, match="resit serve --workers-listen HOST:PORT"):
+        world.fleet.issue(ADMIN, pool="default")
+    assert not world.fleet.credentials(ADMIN)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +104,7 @@ def test_the_use_of_a_credential_is_noted_once_a_minute(world: World) -> None:
 )
 def test_credentials_that_are_not_made(world: World, words: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
-        world.fleet.issue(ADMIN, **words)
+        issue(world, **words)
     assert not world.fleet.credentials(ADMIN)
 
 
@@ -153,7 +168,7 @@ def test_a_pool_that_is_needed_stays(world: World) -> None:
     world.catalog.change_environment(ADMIN, environment.id, {"pool": "default"})
     stays("1 open runs")
     world.runs.cancel(ADMIN, 1)
-    made, _ = world.fleet.issue(ADMIN, pool="linux")
+    made, _ = issue(world, "linux")
     stays("1 worker credentials")
     world.fleet.revoke(ADMIN, made.id)
     world.fleet.remove_pool(ADMIN, "linux")
@@ -235,7 +250,7 @@ def test_a_run_of_labels_that_nobody_has_any_more_is_refused(world: World) -> No
 
 def test_what_a_worker_says_of_itself(world: World) -> None:
     pool(world)
-    made, _ = world.fleet.issue(ADMIN, pool="linux")
+    made, _ = issue(world, "linux")
     alive(
         world,
         pool="linux",
@@ -293,7 +308,7 @@ def test_odd_words_of_a_worker_are_kept_out(world: World) -> None:
 
 def test_a_worker_may_not_boast_of_another_pools_credential(world: World) -> None:
     pool(world)
-    made, _ = world.fleet.issue(ADMIN, pool="linux")
+    made, _ = issue(world, "linux")
     alive(world, pool="default", credential=made.id)
     assert world.fleet.workers(ADMIN)[0].credential_id is None
 

@@ -12,6 +12,7 @@ from resit.ports.reads import TestCase
 
 T = TypeVar("T")
 Text = Annotated[str, Field(max_length=2000)]
+POOL = "Pool that its runs go to: a name, or labels that it must have (`os=linux,browser=chrome`)"
 Names = Annotated[dict[str, str], Field(max_length=500)]
 
 
@@ -70,6 +71,7 @@ class EnvironmentIn(Asked):
     platform: Platform = Platform.LINUX
     schedule: Text = Field(default="", description="Cron expression, UTC: all its tests run then")
     disabled: bool = Field(default=False, description="A disabled environment takes no new runs")
+    pool: Text = Field(default="default", description=POOL)
 
 
 class EnvironmentOut(BaseModel):
@@ -86,6 +88,7 @@ class EnvironmentOut(BaseModel):
     platform: Platform
     schedule: str
     disabled: bool
+    pool: str = Field(description=POOL)
     created_at: datetime | None
     updated_at: datetime | None
 
@@ -104,6 +107,7 @@ class EnvironmentOut(BaseModel):
             platform=value.platform,
             schedule=value.schedule,
             disabled=value.disabled,
+            pool=value.pool,
             created_at=when(value.created_at),
             updated_at=when(value.updated_at),
         )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from resit.api.native.catalog_schemas import Asked, Text, when
+from resit.api.native.catalog_schemas import POOL, Asked, Text, when
 from resit.domain import snooze
 from resit.domain.project import Platform
 from resit.domain.snooze import Snooze
@@ -48,6 +48,7 @@ class EnvironmentChange(Asked):
     platform: Platform = Platform.LINUX
     schedule: Text = Field(default="", description="Cron expression, UTC: all its tests run then. Empty: none")
     disabled: bool = Field(default=False, description="A disabled environment takes no new runs")
+    pool: Text = Field(default="default", description=POOL)
 
 
 class SnoozeIn(Asked):
