@@ -55,6 +55,7 @@ from resit.storage.insights import SqlInsights
 from resit.storage.migrate import upgrade
 from resit.storage.rates import SqliteRates
 from resit.storage.reads import SqlReads
+from resit.storage.shared_rates import SqlRates
 from resit.storage.unit_of_work import SqlStore
 
 log = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ def build(settings: Settings) -> Server:
         webhooks=Webhooks(store, clock, ids, signer),
         reads=reads,
         insights=SqlInsights(engine),
-        rates=SqliteRates(settings.data / "rates.db"),
+        rates=SqlRates(engine) if settings.database else SqliteRates(settings.data / "rates.db"),
         clock=clock,
         signer=signer,
         store=store,

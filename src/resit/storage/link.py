@@ -8,6 +8,7 @@ import select
 import socket
 import struct
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pg8000.converters
@@ -90,6 +91,11 @@ class Link(_dbapi.Connection):
     def rollback(self) -> None:
         if self._in_transaction:
             self.ask("ROLLBACK")
+
+    def close(self) -> None:
+        # Nobody is helped by words about how a server that is gone took the farewell.
+        with suppress(Error, OSError):
+            _dbapi.Connection.close(self)
 
     def wait_at_most(self, seconds: float | None = STATEMENT_SECONDS + LOCK_SECONDS) -> None:
         """How long the server may be silent while it is asked; None: for ever."""
