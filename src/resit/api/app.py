@@ -24,6 +24,7 @@ from resit.api.native import (
     fleet,
     insights,
     people,
+    reports,
     routes,
     schedules,
     upkeep,
@@ -55,7 +56,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
         dialect.state = app.state
     app.add_middleware(Faces, dialects=dialects, root=urlsplit(services.url).path.rstrip("/"))
     errors.install(app)
-    for part in (routes, upkeep, schedules, fleet, badges, insights, people, events, uploads):
+    for part in (routes, upkeep, schedules, fleet, badges, insights, people, events, reports, uploads):
         app.include_router(part.router)
 
     @app.get("/healthz", include_in_schema=False)

@@ -20,6 +20,7 @@ from resit.services.fleet import Fleet
 from resit.services.people import Organizations, People
 from resit.services.queue import Queue
 from resit.services.resources import Resources
+from resit.services.run_reports import RunReports
 from resit.services.runs import Runs
 from resit.services.schedules import Schedules
 from resit.services.snoozes import Snoozes
@@ -48,6 +49,7 @@ class Services:
     resources: Resources
     webhooks: Webhooks
     reads: Reads
+    reports: RunReports
     insights: Insights
     rates: Rates
     clock: Clock

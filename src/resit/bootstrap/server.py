@@ -44,6 +44,7 @@ from resit.services.planning import Planner
 from resit.services.queue import Queue
 from resit.services.recovery import Recovery
 from resit.services.resources import Resources
+from resit.services.run_reports import RunReports
 from resit.services.runs import Runs
 from resit.services.schedules import Schedules
 from resit.services.snoozes import Snoozes
@@ -122,6 +123,7 @@ def build(settings: Settings) -> Server:
         resources=Resources(store, clock, signer),
         webhooks=Webhooks(store, clock, ids, signer),
         reads=reads,
+        reports=RunReports(reads, clock),
         insights=SqlInsights(engine),
         rates=SqlRates(engine) if settings.database else SqliteRates(settings.data / "rates.db"),
         clock=clock,

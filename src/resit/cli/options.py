@@ -16,6 +16,9 @@ _MANY = (1, None)
 RunRef = Annotated[str, Parameter(help="Number, short id or uuid of the run.")]
 ProjectRef = Annotated[str, Parameter(help="Slug of the project.")]
 Wait = Annotated[bool, Parameter(help="Follow the run to its end; the exit code tells how it came out.")]
+Junit = Annotated[
+    Path | None, Parameter(metavar="FILE", help="With --wait: write the run as a JUnit file when it is over.")
+]
 Tests = Annotated[
     tuple[str, ...],
     Parameter(

@@ -1,6 +1,7 @@
 """Runs that exist: watch, runs, show, cancel."""
 
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from resit.client import Client, RunDoc
 
 
-def watch(run: RunRef, /, *, common: Common = COMMON) -> int:
+WatchedJunit = Annotated[Path | None, Parameter(metavar="FILE", help="Write it as a JUnit file when it is over.")]
+
+
+def watch(run: RunRef, /, *, junit: WatchedJunit = None, common: Common = COMMON) -> int:
     """Follow a run to its end; the exit code tells how it came out.
 
     Example: resit watch 12
@@ -24,7 +28,7 @@ def watch(run: RunRef, /, *, common: Common = COMMON) -> int:
     from resit.cli import waiting
 
     with common.connect() as client:
-        return waiting.wait(client, client.run(run), common)
+        return waiting.wait(client, client.run(run), common, junit)
 
 
 def runs(

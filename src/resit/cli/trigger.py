@@ -1,11 +1,12 @@
 """``resit run`` and ``resit rerun``: ask for executions, and wait for them if wanted."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from resit.cli import options, output
-from resit.cli.options import Many, ProjectRef, RunRef, Tests, Variables, Wait, ids, pairs
+from resit.cli.options import Junit, Many, ProjectRef, RunRef, Tests, Variables, Wait, ids, pairs
 from resit.cli.settings import COMMON, CommandError, Common, Exit
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def run(
     at: options.At = None,
     later: options.In = None,
     wait: Wait = False,
+    junit: Junit = None,
     common: Common = COMMON,
 ) -> int:
     """Run the tests of a project: all of them, or those with a tag or an id.
@@ -66,6 +68,7 @@ def run(
         "max_failures": max_failures,
         "start_at": options.start(at, later),
     }
+    _need_wait(junit, wait)
     if on_conflict and not group:
         raise CommandError("--on-conflict is about a group", "name it: --group NAME")
     if test_plan is not None and (test or tag):
@@ -74,7 +77,7 @@ def run(
         raise CommandError("--tag was given an empty tag", "leave --tag out to run everything")
     with common.connect() as client:
         made = client.trigger(project, {name: value for name, value in wanted.items() if value is not None})
-        return begun(client, made, common, wait)
+        return begun(client, made, common, wait, junit)
 
 
 def rerun(
@@ -92,6 +95,7 @@ def rerun(
     at: options.At = None,
     later: options.In = None,
     wait: Wait = False,
+    junit: Junit = None,
     common: Common = COMMON,
 ) -> int:
     """Run again: everything, what failed, or tests you name. It is a new run; its source stays as it was.
@@ -101,6 +105,7 @@ def rerun(
     chosen = ids(test)
     if failed and chosen:
         raise CommandError("--failed and --test exclude each other", "name tests, or take all that failed")
+    _need_wait(junit, wait)
     if cancelled and not failed:
         raise CommandError("--cancelled adds to --failed", "say --failed --cancelled")
     selection = "failed" if failed else "chosen" if chosen else "all"
@@ -115,7 +120,7 @@ def rerun(
     wanted = {"selection": selection} | {name: value for name, value in more.items() if value is not None}
     with common.connect() as client:
         made = client.rerun(run, wanted)
-        return begun(client, made, common, wait)
+        return begun(client, made, common, wait, junit)
 
 
 def _positive(shards: int | None) -> int | None:
@@ -124,7 +129,12 @@ def _positive(shards: int | None) -> int | None:
     return shards
 
 
-def begun(client: "Client", made: "RunDoc", common: Common, wait: bool) -> int:
+def _need_wait(junit: Path | None, wait: bool) -> None:
+    if junit is not None and not wait:
+        raise CommandError("--junit writes a file when the run is over", "add --wait, or call `resit junit RUN` later")
+
+
+def begun(client: "Client", made: "RunDoc", common: Common, wait: bool, junit: Path | None = None) -> int:
     """Say that the run is on its way, and follow it if wanted."""
     number = made["id"]
     if not common.json or wait:
@@ -140,7 +150,7 @@ def begun(client: "Client", made: "RunDoc", common: Common, wait: bool) -> int:
     if wait:
         from resit.cli import waiting
 
-        return waiting.wait(client, made, common)
+        return waiting.wait(client, made, common, junit)
     if common.json:
         output.print_json(made)
     return Exit.GREEN

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Set
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resit.cli import output
@@ -25,8 +26,8 @@ def exit_code(run: RunDoc) -> Exit:
     return Exit.GREEN if run["verdict"] == "passed" else Exit.RED
 
 
-def wait(client: Client, run: RunDoc, common: Common) -> Exit:
-    """Follow the run, tell how it came out, and give the exit code."""
+def wait(client: Client, run: RunDoc, common: Common, junit: Path | None = None) -> Exit:
+    """Follow the run, tell how it came out, and give the exit code. ``junit``: also write it to this file."""
     console = output.console(no_color=common.no_color, stderr=common.json)
     number = run["id"]
     try:
@@ -35,6 +36,10 @@ def wait(client: Client, run: RunDoc, common: Common) -> Exit:
             output.print_json(final)
         else:
             report(client, final, console, named)
+        if junit is not None:
+            from resit.cli.reports import write_junit
+
+            write_junit(client, str(number), junit)
     except KeyboardInterrupt:
         output.say_error(
             f"run {number} goes on without you",

@@ -7,7 +7,8 @@ Documents come back as the server wrote them (typed in ``documents``, never rebu
 import json
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn, Self, cast
 from urllib.parse import quote, urlsplit
@@ -26,6 +27,7 @@ from resit.client.documents import (
     ScheduleDoc,
     SnoozeDoc,
 )
+from resit.client.reports import ReportCalls
 from resit.client.schedules import ScheduleCalls
 
 __all__ = [
@@ -227,6 +229,11 @@ class Client:
         """Schedules: made, listed, changed, run now."""
         return ScheduleCalls(self._call, self._items, self._once, self._send)
 
+    @property
+    def reports(self) -> ReportCalls:
+        """Files about whole runs."""
+        return ReportCalls(self._opened, self._items)
+
     # People and the organization
 
     def add_user(self, fields: Mapping[str, object]) -> dict[str, Any]:
@@ -388,6 +395,18 @@ class Client:
         if not answer.is_success:
             self._refuse(answer)
         return answer
+
+    @contextmanager
+    def _opened(self, path: str, **options: Any) -> Generator[httpx.Response]:
+        """An answer that is read piece by piece."""
+        try:
+            with self._http.stream("GET", PREFIX + path, **options) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    self._refuse(answer)
+                yield answer
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self._away(error) from error
 
     def _away(self, error: Exception) -> ServerAway:
         if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):

@@ -23,7 +23,8 @@ class Row:
     ``tries`` counts the results of the attempt that counts, ``failed_before`` says whether one of them failed.
     ``precluded``: the framework left the test out because something before it went wrong; its outcome is *skipped*, as
     the framework has it, but it makes the run red. ``duration`` is the sum over the tries, in seconds. ``snoozed``: a
-    snooze stopped the outcome from blocking; it is set once, when the run closes.
+    snooze stopped the outcome from blocking; it is set once, when the run closes. ``began``: when the try began that
+    has not come to its end; a closed row that has it was cut off. 0: none goes on.
     """
 
     ordinal: int
@@ -37,6 +38,7 @@ class Row:
     reason: str = ""
     duration: float = 0.0
     snoozed: bool = False
+    began: float = 0.0
 
     @property
     def final(self) -> bool:
@@ -44,9 +46,9 @@ class Row:
         return self.outcome is not None
 
 
-def started(row: Row) -> Row:
-    """A process began to execute the test."""
-    return row if row.final else replace(row, running=True)
+def started(row: Row, at: float = 0.0) -> Row:
+    """A process began to execute the test at a time."""
+    return row if row.final else replace(row, running=True, began=max(at, 0.0))
 
 
 def result(row: Row, found: TestResult) -> Row:
@@ -58,6 +60,7 @@ def result(row: Row, found: TestResult) -> Row:
         running=True,
         tries=max(row.tries, found.retry + 1),
         duration=row.duration + max(found.duration, 0.0),
+        began=0.0,
     )
     # The last try tells of an earlier failure even if the failure's own event was lost.
     row = replace(row, failed_before=row.failed_before or found.after_failure)
@@ -99,7 +102,7 @@ def did_not_run(row: Row, reason: str) -> Row:
     """The framework left the test out because something before it went wrong."""
     if row.final:
         return row
-    return replace(_close(row, Outcome.SKIPPED, reason), precluded=True)
+    return replace(_close(row, Outcome.SKIPPED, reason), precluded=True, began=0.0)
 
 
 def batch_ended(row: Row, reason: str) -> Row:
@@ -123,7 +126,7 @@ def restart(row: Row) -> Row:
     """A newer attempt took the batch over: what an older one left unfinished counts no more."""
     if row.final:
         return row
-    return replace(row, running=False, tries=0, failed_before=False, duration=0.0)
+    return replace(row, running=False, tries=0, failed_before=False, duration=0.0, began=0.0)
 
 
 def blocks(row: Row) -> bool:

@@ -9,10 +9,21 @@ columns, and no time is infinite or no number.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from resit.domain.events import Attachment, DidNotRun, Failure, NotFound, TestEvent, TestResult, TestStarted
+from resit.domain.events import (
+    UNKNOWN,
+    Attachment,
+    DidNotRun,
+    Failure,
+    NotFound,
+    Setting,
+    Step,
+    TestEvent,
+    TestResult,
+    TestStarted,
+)
 from resit.domain.plan import PlannedTest
 from resit.domain.status import ResultStatus
 
@@ -20,6 +31,10 @@ SMALL = 2**31 - 1
 """The greatest index or line number; columns of both databases hold it."""
 LARGE = 2**53
 """The greatest number of a run, or of bytes."""
+MAX_STEPS = 2_000
+"""Steps of one result; an executor sends far fewer."""
+MAX_OUTPUT = 64 * 1024
+"""Characters of a result's output."""
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -104,16 +119,61 @@ def to_wire(event: TestEvent) -> dict[str, Any]:
                 "after_failure": event.after_failure,
                 "at": event.started_at,
                 "duration": event.duration,
-                "failures": [{"message": f.message, "stack": f.stack, "location": f.location} for f in event.failures],
+                "failures": [_failure_to_wire(failure) for failure in event.failures],
                 "attachments": [
-                    {"id": a.id, "name": a.name, "type": a.content_type, "size": a.size} for a in event.attachments
+                    {"id": a.id, "name": a.name, "type": a.content_type, "size": a.size}
+                    | ({"origin": a.origin} if a.origin else {})
+                    for a in event.attachments
                 ],
                 "annotations": [list(pair) for pair in event.annotations],
+                **_account(event),
             }
         case NotFound():
             return {"kind": "not_found", "test": event.test, "reason": event.reason}
         case DidNotRun():
             return {"kind": "did_not_run", "test": event.test, "reason": event.reason}
+
+
+def _failure_to_wire(failure: Failure) -> dict[str, Any]:
+    data = {"message": failure.message, "stack": failure.stack, "location": failure.location}
+    more = {"snippet": failure.snippet, "column": failure.column}
+    return data | {name: value for name, value in more.items() if value}
+
+
+ACCOUNT = ("steps", "left_out", "stdout", "stderr", "setting")
+"""The members of a result that only reports want."""
+
+
+def _account(event: TestResult) -> dict[str, Any]:
+    """Those of them that say something."""
+    said = {
+        "steps": [_step_to_wire(step, event.failures) for step in event.steps],
+        "left_out": event.steps_left_out,
+        "stdout": event.stdout,
+        "stderr": event.stderr,
+        "setting": _setting_to_wire(event.setting),
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def _step_to_wire(step: Step, failures: Sequence[Failure]) -> list[Any]:
+    """A list, because there are many: times in milliseconds, a failure that is the result's by its place there."""
+    failure = None
+    if step.failure is not None:
+        known = step.failure in failures
+        failure = failures.index(step.failure) if known else _failure_to_wire(step.failure)
+    duration = round(step.duration * 1000) if step.duration >= 0 else -1
+    members: list[Any] = [step.title, step.category, step.depth, round(step.start * 1000), duration]
+    more: list[Any] = [step.location, step.subtitle, failure, list(step.attachments)]
+    while more and not more[-1] and more[-1] != 0:
+        more.pop()
+    return members + more
+
+
+def _setting_to_wire(setting: Setting) -> dict[str, Any]:
+    names = Setting.__dataclass_fields__
+    data = {name: getattr(setting, name) for name in names if getattr(setting, name) != getattr(UNKNOWN, name)}
+    return {**data, "annotated": list(setting.annotated)} if setting.annotated else data
 
 
 def from_wire(data: object) -> TestEvent:
@@ -134,11 +194,12 @@ def from_wire(data: object) -> TestEvent:
                 return DidNotRun(test, text(event.get("reason", "")))
             case other:
                 raise MalformedEvent(f"unknown kind of event {other!r}")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise MalformedEvent(f"malformed event: {error!r}") from error
 
 
 def _result(test: str, event: Mapping[str, Any]) -> TestResult:
+    failures = tuple(_failure(f) for f in event.get("failures", ()))
     return TestResult(
         test=test,
         status=ResultStatus(event["status"]),
@@ -147,13 +208,67 @@ def _result(test: str, event: Mapping[str, Any]) -> TestResult:
         after_failure=bool(event.get("after_failure", False)),
         started_at=real(event.get("at", 0.0)),
         duration=real(event.get("duration", 0.0)),
-        failures=tuple(
-            Failure(text(f["message"]), text(f.get("stack", "")), text(f.get("location", "")))
-            for f in event.get("failures", ())
-        ),
+        failures=failures,
         attachments=tuple(
-            Attachment(text(a["name"]), text(a.get("type", "")), id=text(a["id"]), size=whole(a.get("size", 0), LARGE))
+            Attachment(
+                text(a["name"]),
+                text(a.get("type", "")),
+                id=text(a["id"]),
+                size=whole(a.get("size", 0), LARGE),
+                origin=text(a.get("origin", "")),
+            )
             for a in event.get("attachments", ())
         ),
         annotations=tuple((text(kind), text(words)) for kind, words in event.get("annotations", ())),
+        steps=tuple(_step(step, failures) for step in _list(event.get("steps", ()))[:MAX_STEPS]),
+        steps_left_out=whole(event.get("left_out", 0)) + max(0, len(event.get("steps", ())) - MAX_STEPS),
+        stdout=text(event.get("stdout", ""))[:MAX_OUTPUT],
+        stderr=text(event.get("stderr", ""))[:MAX_OUTPUT],
+        setting=_setting(event.get("setting", {})),
+    )
+
+
+def _list(value: Any) -> Sequence[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError("not a list")
+    return cast("Sequence[Any]", value)
+
+
+def _failure(data: Mapping[str, Any]) -> Failure:
+    more = (text(data.get(name, "")) for name in ("stack", "location", "snippet"))
+    return Failure(text(data["message"]), *more, column=whole(data.get("column", 0)))
+
+
+def _step(data: Any, failures: Sequence[Failure]) -> Step:
+    """The reverse of :func:`_step_to_wire`; members that are not said are as in a step of which nothing is known."""
+    title, category, depth, start, duration, *more = _list(data)
+    location, subtitle, failure, attachments, *_ = (*more, *_REST[len(more) :])
+    if failure is not None:
+        own = isinstance(failure, dict)
+        failure = _failure(cast("dict[str, Any]", failure)) if own else failures[whole(failure)]
+    return Step(
+        text(title),
+        text(category),
+        whole(depth),
+        real(start) / 1000,
+        real(duration) / 1000 if real(duration) >= 0 else -1.0,
+        text(location),
+        text(subtitle),
+        failure,
+        tuple(whole(number) for number in _list(attachments)),
+    )
+
+
+_REST: tuple[Any, ...] = ("", "", None, ())
+
+
+def _setting(data: Mapping[str, Any]) -> Setting:
+    return Setting(
+        worker=whole(data.get("worker", -1) + 1) - 1,
+        parallel=whole(data.get("parallel", -1) + 1) - 1,
+        expected=text(data.get("expected", "")),
+        timeout=real(data.get("timeout", 0.0)),
+        retries=whole(data.get("retries", 0)),
+        place=text(data.get("place", "")),
+        annotated=texts(data.get("annotated", ())),
     )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
+from resit.domain.attempt import Attempt
+from resit.domain.junit import Outline
 from resit.domain.lineage import Said
 from resit.domain.project import Environment, Platform, Project
 from resit.domain.resource import Resource
@@ -244,6 +246,18 @@ class Reads(Protocol):
 
     def ledger(self, run_id: int, which: LedgerFilter, limit: int) -> Page[Ledgered]: ...
     def results(self, run_id: int, ordinals: Sequence[int]) -> Mapping[int, Sequence[StoredResult]]: ...
+    def outlines(self, run_id: int) -> Sequence[Outline]:
+        """How all tests of a run stand at one moment, in their order; the reasons are left out."""
+        ...
+
+    def rows_of(self, run_id: int, ordinals: Sequence[int]) -> Mapping[int, Ledgered]:
+        """Some rows of a ledger, by their numbers."""
+        ...
+
+    def attempts(self, run_id: int) -> Sequence[Attempt]:
+        """All attempts of a run, by batch and number."""
+        ...
+
     def outcomes(self, run_ids: Sequence[int]) -> Sequence[Mapping[str, Said]]:
         """For each run: what it said of each test."""
         ...

@@ -119,15 +119,18 @@ class Recovery:
             fence = state.fence
             if fence is not None and not lapsed(fence, desk.now, self._since):
                 continue
-            if fence is not None and fence.state is AttemptState.RUNNING:
+            just_lost = fence is not None and fence.state is AttemptState.RUNNING
+            if fence is not None and just_lost:
                 desk.tx.batches.save_attempt(replace(fence, state=AttemptState.LOST))
-                rows = desk.tx.ledger.open_of_batch(run.id, state.number)
-                run = desk.move(run, rows, [ledger.restart(row) for row in rows])
                 done = True
             if fence is not None and desk.tx.batches.losses(run.id, state.number) >= MAX_LOSSES:
+                # As they were left: what was being executed is told from what had not begun.
                 run = self._lose(desk, run, state.number, fence.worker)
                 done = True
                 continue
+            if just_lost:
+                rows = desk.tx.ledger.open_of_batch(run.id, state.number)
+                run = desk.move(run, rows, [ledger.restart(row) for row in rows])
             waiting = True
             if state.number not in held.batches:
                 message = Outgoing(kind="consumer", run_id=run.id, pool=run.pool, number=run.total_shards)

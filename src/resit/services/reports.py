@@ -221,7 +221,7 @@ def _cut_off(event: TestEvent) -> bool:
 def _follow(row: Row, event: TestEvent) -> Row:
     match event:
         case TestStarted():
-            return ledger.started(row)
+            return ledger.started(row, event.at)
         case TestResult():
             return ledger.result(row, event)
         case NotCollected():

@@ -5,6 +5,8 @@ from typing import TypeVar
 
 from sqlalchemy import func, or_, select
 
+from resit.domain.attempt import Attempt
+from resit.domain.junit import Outline
 from resit.domain.lineage import Said
 from resit.domain.project import Environment, Project
 from resit.ports import ArtifactRow, Ledgered, LogPart, Page, StoredResult
@@ -77,6 +79,20 @@ class SqlReads(SqlSlices):
         for row in self._all(query):
             found[row["ordinal"]].append(rows.result(row))
         return found
+
+    def outlines(self, run_id: int) -> Sequence[Outline]:
+        short = ("ordinal", "file", "variant", "outcome", "running", "precluded", "began_at", "duration")
+        query = select(*(_L.c[name] for name in short)).where(_L.c.run_id == run_id).order_by(_L.c.ordinal)
+        return [rows.outline(row) for row in self._all(query)]
+
+    def rows_of(self, run_id: int, ordinals: Sequence[int]) -> Mapping[int, Ledgered]:
+        query = select(_L).where(_L.c.run_id == run_id, _L.c.ordinal.in_(list(ordinals)))
+        return {row["ordinal"]: rows.ledgered(row) for row in self._all(query)}
+
+    def attempts(self, run_id: int) -> Sequence[Attempt]:
+        table = tables.attempts
+        query = select(table).where(table.c.run_id == run_id).order_by(table.c.batch, table.c.number)
+        return [rows.attempt(row) for row in self._all(query)]
 
     def outcomes(self, run_ids: Sequence[int]) -> Sequence[Mapping[str, Said]]:
         found: dict[int, dict[str, Said]] = {id: {} for id in run_ids}

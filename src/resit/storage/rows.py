@@ -7,6 +7,7 @@ from typing import Any
 from resit.domain import wire
 from resit.domain.access import Scope, Token
 from resit.domain.attempt import Attempt, AttemptState
+from resit.domain.junit import Outline
 from resit.domain.ledger import Counts, Row
 from resit.domain.plan import PlannedTest
 from resit.domain.project import Environment, Platform, Project
@@ -244,7 +245,23 @@ def ledger_row(row: AnyRow) -> Row:
         snoozed=row["snoozed"],
         reason=row["reason"],
         duration=row["duration"],
+        began=row["began_at"],
     )
+
+
+def outline(row: AnyRow) -> Outline:
+    """How a test stands, from some columns of its ledger row."""
+    outcome = Outcome(row["outcome"]) if row["outcome"] else None
+    state = Row(
+        ordinal=row["ordinal"],
+        test="",
+        outcome=outcome,
+        running=row["running"],
+        precluded=row["precluded"],
+        duration=row["duration"],
+        began=row["began_at"],
+    )
+    return Outline(row["file"], row["variant"], state)
 
 
 def ledger_state(value: Row) -> dict[str, Any]:
@@ -259,6 +276,7 @@ def ledger_state(value: Row) -> dict[str, Any]:
         "snoozed": value.snoozed,
         "reason": value.reason,
         "duration": value.duration,
+        "began_at": value.began,
     }
 
 
@@ -301,7 +319,8 @@ def attempt_values(value: Attempt) -> dict[str, Any]:
 def result_values(run_id: int, value: StoredResult) -> dict[str, Any]:
     """Columns of a result; what only a reader of the details wants is JSON."""
     data = wire.to_wire(value.found)
-    details = {name: data[name] for name in ("failures", "attachments", "annotations") if data[name]}
+    names = ("failures", "attachments", "annotations", *wire.ACCOUNT)
+    details = {name: data[name] for name in names if data.get(name)}
     return {
         "run_id": run_id,
         "ordinal": value.ordinal,

@@ -169,7 +169,7 @@ class StoreContract(FleetContract, PeopleContract, QueueContract, ShelfContract)
             assert [row.test for row in rows] == [test.id for test in tests]
             assert tx.ledger.counts(run.id) == ledger.count(rows)
             told = (
-                ledger.started(rows[0]),
+                ledger.started(rows[0], NOW),
                 ledger.result(rows[1], result("", "failed")),
                 ledger.did_not_run(rows[2], ODD),
             )

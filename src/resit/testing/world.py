@@ -38,6 +38,7 @@ from resit.services.queue import Queue
 from resit.services.recovery import Recovery
 from resit.services.requests import Request
 from resit.services.resources import Resources
+from resit.services.run_reports import RunReports
 from resit.services.runs import Runs
 from resit.services.schedules import Schedules
 from resit.services.snoozes import Snoozes
@@ -143,6 +144,7 @@ class World:
         self.test_plans = TestPlans(self.store, self.clock)
         self.resources = Resources(self.store, self.clock, self.signer)
         self.webhooks = Webhooks(self.store, self.clock, self.ids, self.signer)
+        self.reports = RunReports(self.reads, self.clock)
         self.insights = SqlInsights(self.engine)
         self.rates = SqliteRates(folder / "rates.db")
         self.artifacts = FolderArtifacts(folder / "artifacts")
@@ -166,6 +168,7 @@ class World:
             resources=self.resources,
             webhooks=self.webhooks,
             reads=self.reads,
+            reports=self.reports,
             insights=self.insights,
             rates=self.rates,
             clock=self.clock,

@@ -260,6 +260,7 @@ ROUTES = [
     ("POST", "/runs/1/rerun", "runs:write"),
     ("GET", "/runs/1/tests", "results:read"),
     ("GET", "/runs/1/artifacts", "results:read"),
+    ("GET", "/runs/1/junit.xml", "results:read"),
     ("GET", "/artifacts/x", "results:read"),
     ("GET", "/runs/1/logs", "results:read"),
     ("GET", "/runs/1/logs/1", "results:read"),

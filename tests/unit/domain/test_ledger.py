@@ -22,7 +22,7 @@ def events(draw: st.DrawFn) -> TestEvent:
     retry = draw(st.integers(0, 3))
     match draw(st.sampled_from(["started", "result", "not found", "did not run"])):
         case "started":
-            return TestStarted("t", 0.0, retry)
+            return TestStarted("t", draw(st.sampled_from([0.0, 7.0])), retry)
         case "result":
             failed = draw(st.booleans())
             return result("t", draw(STATUSES), retry=retry, final=draw(st.booleans()), after_failure=failed)
@@ -35,7 +35,7 @@ def events(draw: st.DrawFn) -> TestEvent:
 def follow(before: Row, event: TestEvent) -> Row:
     match event:
         case TestStarted():
-            return ledger.started(before)
+            return ledger.started(before, event.at)
         case TestResult():
             return ledger.result(before, event)
         case NotFound():

@@ -107,6 +107,7 @@ ledger = Table(
     text("reason"),
     time("duration"),
     whole("seq"),
+    time("began_at"),
     UniqueConstraint("run_id", "test"),
     Index(None, "run_id", "seq"),
     Index(None, "run_id", "batch"),

@@ -96,6 +96,7 @@ def upgrade() -> None:
         _time("skew"),
     ):
         op.add_column("workers", column)
+    op.add_column("ledger", _time("began_at"))
     _order_of_texts()
 
 
