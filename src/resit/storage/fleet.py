@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from resit.domain.fleet import ALIVE_SECONDS, MAX_HOLDING, Holding, Pool, Worker, WorkerCredential
 from resit.domain.status import RunStatus
-from resit.ports.storage import PoolUse
+from resit.ports.fleet import PoolUse
 from resit.storage import tables
 from resit.storage.dialect import held, upsert
 from resit.storage.rows import AnyRow, dumps, loads
@@ -19,7 +19,7 @@ _LISTED = 20
 
 
 class Workers:
-    """See ``resit.ports.storage.WorkerStore``."""
+    """See ``resit.ports.fleet.WorkerStore``."""
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection
@@ -76,7 +76,7 @@ def _worker_values(value: Worker) -> dict[str, Any]:
 
 
 class Pools:
-    """See ``resit.ports.storage.PoolStore``."""
+    """See ``resit.ports.fleet.PoolStore``."""
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection
@@ -133,7 +133,7 @@ def _pool_values(value: Pool) -> dict[str, Any]:
 
 
 class WorkerCredentials:
-    """See ``resit.ports.storage.WorkerCredentialStore``."""
+    """See ``resit.ports.fleet.WorkerCredentialStore``."""
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection

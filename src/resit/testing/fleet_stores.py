@@ -5,7 +5,7 @@ from dataclasses import replace
 from resit.domain.fleet import ALIVE_SECONDS, MAX_HOLDING, Holding, Pool, Worker, WorkerCredential
 from resit.domain.status import RunStatus
 from resit.ports import Store
-from resit.ports.storage import PoolUse
+from resit.ports.fleet import PoolUse
 from resit.testing import factories
 from resit.testing.factories import NOW, ODD
 
