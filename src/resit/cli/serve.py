@@ -1,5 +1,6 @@
 """``resit serve``: the only command that runs the server instead of speaking to it."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,14 @@ def serve(
     ] = 4000,
     slots: Annotated[int | None, Parameter(metavar="N", help="Places of the worker: how much runs at a time.")] = None,
     no_worker: Annotated[bool, Parameter(help="Serve without a worker of its own.")] = False,
+    database_url: Annotated[
+        str,
+        Parameter(
+            env_var="RESIT_DATABASE_URL",
+            metavar="URL",
+            help="postgresql://USER:PASSWORD@HOST/NAME; better RESIT_DATABASE_URL. Default: a file in the data folder.",
+        ),
+    ] = "",
     nats_url: Annotated[
         str,
         Parameter(
@@ -89,11 +98,14 @@ def serve(
         raise CommandError("a limit is 0 or more requests a minute")
     from resit.asgi import serve as run_server
 
+    # A worker that is started from here has no business with the database.
+    os.environ.pop("RESIT_DATABASE_URL", None)
     folder = (data.expanduser() if data else default_data_dir()).absolute()
     try:
         return run_server(
             Settings(
                 data=folder,
+                database=database_url,
                 nats_url=nats_url,
                 nats_credentials=nats_credentials,
                 secret_key=secret_key,

@@ -1,11 +1,14 @@
 """Bring a database to the newest schema. One tree of migrations for both databases."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect, text
 
 from resit.domain.errors import Conflict
 from resit.storage.connect import transaction
+from resit.storage.tables import metadata
 
 _FOLDER = Path(__file__).parent / "migrations"
 _OLDEST_POSTGRESQL = (13,)
@@ -52,11 +55,35 @@ def upgrade(engine: Engine, to: str = "head") -> bool:
     return True
 
 
-def _lacking(at: str) -> bool:
-    """Whether a database that stands at ``at`` lacks something."""
+def refuse_newer(at: str) -> None:
+    """Raise :class:`Conflict` for a database that a newer Resit has written."""
     if at > newest():
         raise Conflict(f"the database is at version {at}, this Resit knows {newest()}: it was written by a newer Resit")
+
+
+def _lacking(at: str) -> bool:
+    """Whether a database that stands at ``at`` lacks something."""
+    refuse_newer(at)
     return at < newest()
+
+
+def differences(connection: Connection) -> Sequence[str]:
+    """Where the schema of a database is not that of the tables, in words."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    found: list[Any] = list(compare_metadata(context, metadata))
+    # Changes of one column come as a list.
+    return [_in_words(difference[0] if isinstance(difference, list) else difference) for difference in found]
+
+
+def _in_words(difference: Any) -> str:
+    """A step of Alembic that would make the schema what it should be."""
+    verb, _, what = str(difference[0]).partition("_")
+    named = [part if isinstance(part, str) else getattr(part, "name", None) for part in difference[1:]]
+    words = {"add": "lacks", "remove": "has of somebody else's", "modify": "has otherwise"}
+    return f"the schema {words.get(verb, verb)}: {what} {' '.join(str(name) for name in named if name)}"
 
 
 def _prepare(connection: Connection) -> None:
