@@ -97,7 +97,11 @@ class PlaywrightSession:
             fold.stop()
         while not self._stopped and (tests := fold.next_tests()):
             output = _Output(sink)
-            exit_ = await self._execute(tests, fold, output, sink, watch)
+            try:
+                exit_ = await self._execute(tests, fold, output, sink, watch)
+            except asyncio.CancelledError:
+                _emit(sink, fold.flush())
+                raise
             if self._stopped:
                 _emit(sink, fold.flush())
                 break
@@ -135,7 +139,7 @@ class PlaywrightSession:
                 sink(Log(f'project "{line["variant"]}": "{line["title"]}" failed: {line["message"]}\n'))
             _emit(sink, fold.feed(line))
 
-        return await self._current.run(paths, on_line, output.write, on_over)
+        return await self._current.run(paths, on_line, output.write, on_over, fold.stop)
 
     async def stop(self) -> None:
         """End the running process and all that it started, politely first; :meth:`run` returns with what was done."""
@@ -169,8 +173,10 @@ class _Process:
         on_line: Callable[[dict[str, Any]], None],
         on_output: Callable[[str], None],
         on_over: Callable[[Overdue], None] = lambda _: None,
+        on_cancel: Callable[[], None] = lambda: None,
     ) -> Exit:
-        """Run to the end; ``on_over`` is called before a process over a limit is ended.
+        """Run to the end; ``on_over`` is called before a process over a limit is ended, ``on_cancel`` before one that
+        nobody wants any more.
 
         Raises :class:`ExecutorError` when the process can't be started.
         """
@@ -187,6 +193,7 @@ class _Process:
         try:
             return await (process.stop() if self._stopped else self._ended(process, spool, on_over))
         except asyncio.CancelledError:
+            on_cancel()
             await process.stop()
             raise
         finally:

@@ -110,10 +110,13 @@ class PytestSession:
         while progress.left and not self._stopped:
             progress.next_process()
             tail = _Tail(sink)
-            exit = await self._process(progress, batch, sink, tail, watch)
+            try:
+                exit = await self._process(progress, batch, sink, tail, watch)
+            except asyncio.CancelledError:
+                _cut_off(progress, sink)
+                raise
             if self._stopped:
-                for event in progress.interrupted(time.time()):
-                    sink(event)
+                _cut_off(progress, sink)
                 break
             decision = decide(progress, exit, tail.text)
             problems.extend(decision.problems)
@@ -174,6 +177,11 @@ class PytestSession:
     async def close(self) -> None:
         """End what is still there."""
         await self.stop()
+
+
+def _cut_off(progress: Progress, sink: Sink) -> None:
+    for event in progress.interrupted(time.time()):
+        sink(event)
 
 
 class _Command:

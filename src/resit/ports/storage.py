@@ -429,7 +429,7 @@ class BatchStore(Protocol):
         ...
 
     def overtaken(self, claims: Collection[str]) -> Sequence[str]:
-        """Those of the claims that hold their batch no more: another attempt has it, or it has ended."""
+        """Those of the claims that hold their batch no more: another attempt has it, or it was given up for lost."""
         ...
 
     def silent(self, before: float) -> Sequence[int]:

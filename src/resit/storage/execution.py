@@ -102,10 +102,11 @@ class Batches:
     def overtaken(self, claims: Collection[str]) -> Sequence[str]:
         if not claims:
             return []
+        given_up = _A.c.state == AttemptState.LOST.value
         query = (
             select(_A.c.claim)
             .join(_B, (_B.c.run_id == _A.c.run_id) & (_B.c.number == _A.c.batch))
-            .where(_A.c.claim.in_(list(claims)), (_B.c.fence != _A.c.claim) | _B.c.ended)
+            .where(_A.c.claim.in_(list(claims)), (_B.c.fence != _A.c.claim) | (_B.c.ended & given_up))
             .order_by(_A.c.claim)
         )
         return list(self._db.execute(query).scalars())

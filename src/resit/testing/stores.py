@@ -255,7 +255,10 @@ class StoreContract(FleetContract, PeopleContract, QueueContract, ShelfContract)
             assert tx.batches.overtaken([preparing.claim]) == []
             assert tx.batches.at_work(run.id, NOW, "none") == 2
             tx.batches.end_all(run.id)
+            assert tx.batches.overtaken([two.claim]) == []
+            tx.batches.save_attempt(replace(two, state=AttemptState.LOST))
             assert tx.batches.overtaken([two.claim]) == [two.claim]
+            tx.batches.save_attempt(replace(two, state=AttemptState.ENDED))
             assert tx.batches.open(run.id) == []
             ended = tx.batches.attempt(two.claim)
             assert ended is not None

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ class Attempt:
     number: int
     pulse: Pulse
     hearing: Hearing
+    shard: int = 0
+    began: float = field(default_factory=time.monotonic)
     task: "asyncio.Task[BatchEnd] | None" = None
     lost: bool = False
     problems: list[str] = field(default_factory=list[str])
@@ -59,6 +62,22 @@ class ShardWork(RunWork):
     def busy(self) -> bool:
         """Before the session is open, and while a batch runs."""
         return self.session is None or bool(self._running)
+
+    def places(self) -> list[tuple[int, int, int, float]]:
+        """See :meth:`RunWork.places`."""
+        now, running = time.monotonic(), {attempt.shard: attempt for attempt in self._running.values()}
+        found: list[tuple[int, int, int, float]] = []
+        for shard, _ in self.shards:
+            attempt = running.get(shard)
+            number, began = (attempt.number, attempt.began) if attempt else (0, self.began)
+            found.append((self.run, shard, number, round(now - began, 1)))
+        return found
+
+    def wind_up(self) -> bool:
+        """No further batch is taken; without a session none has begun."""
+        self.draining = True
+        self.joinable = False
+        return self.session is not None
 
     def join(self, shard: int, delivery: Delivery) -> None:
         """One more lane for this run, before its session is open."""
@@ -103,7 +122,7 @@ class ShardWork(RunWork):
             for _, lease in self.shards:
                 self.held.leases.pop(lease.delivery, None)
         for _, lease in self.shards:
-            await lease.settle(back=self.leaving or self.failed, delay=RETRY_SECONDS if self.failed else 0.0)
+            await lease.settle(back=self.leaving or self.draining or self.failed, delay=RETRY_SECONDS if self.failed else 0.0)
 
     async def _execute(self, free: int) -> None:
         first = self.shards[0][0]
@@ -188,13 +207,16 @@ class _Lane:
     async def run(self) -> None:
         """Pull batches until none is left."""
         work, broker = self._work, self._work.tools.broker
-        while not (work.stopping or self._broken):
+        while not (work.stopping or work.draining or self._broken):
             try:
                 delivery = await broker.batch(work.run, NO_MORE_SECONDS)
             except BrokerAway:
                 await asyncio.sleep(0.5)
                 continue
             if delivery is None:
+                return
+            if work.draining:
+                await Lease(delivery, self._pulse).settle(back=True)
                 return
             await self._take(delivery)
 
@@ -233,7 +255,7 @@ class _Lane:
         work, claim = self._work, uuid4().hex
         about = {"batch": batch.number, "worker": work.tools.name, "shard": self._shard}
         hearing = Hearing(work, claim, about, self._upload, self._pulse)
-        attempt = Attempt(claim, batch.number, self._pulse, hearing)
+        attempt = Attempt(claim, batch.number, self._pulse, hearing, self._shard)
         work.hold(attempt)
         work.reporter.put(claim, "batch.started", **about)
         self._pulse.begin(batch.limits)
@@ -277,6 +299,7 @@ class _Lane:
         try:
             while not (await asyncio.wait([task], timeout=LOOK_SECONDS))[0]:
                 if words := self._pulse.overdue(CANCEL_SECONDS):
+                    attempt.hearing.cut(words)
                     await self._give_up(task, batch)
                     raise ExecutorError(f"{words}, and was cancelled: the limits of the project, stall or batch")
         except asyncio.CancelledError:

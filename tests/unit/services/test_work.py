@@ -12,6 +12,7 @@ import pytest
 from resit.control.answers import answer
 from resit.domain.run import Problem, Run
 from resit.ports import ControlBroker
+from resit.services.recovery import Held
 from resit.testing import factories
 from resit.testing.factories import ADMIN
 from resit.testing.world import World
@@ -111,7 +112,19 @@ def test_a_worker_hears_which_of_its_attempts_are_lost(world: World) -> None:
     world.report({**world.voice(run, claim="second", worker="w2"), "what": "batch.started"})
     assert json.loads(ask(world, "default", "alive", **about))["lost"] == ["first"]
     world.report({**world.voice(run, claim="second", worker="w2"), "what": "batch.ended"})
-    assert json.loads(ask(world, "default", "alive", **about))["lost"] == ["first", "second"]
+    assert json.loads(ask(world, "default", "alive", **about))["lost"] == ["first"]
+
+
+def test_a_worker_hears_that_its_batch_was_given_up(world: World) -> None:
+    """Two workers fell silent with it, and then the second one speaks again."""
+    world.project()
+    run = world.planned("a::1", "b::1", shards=2)
+    for claim in ("first", "second"):
+        world.report({**world.voice(run, claim=claim, worker=claim), "what": "batch.started"})
+        world.clock.turn(11)
+        world.recovery.repair(run.id, Held(frozenset(), frozenset()))
+    about = {"worker": "second", "slots": 1, "runs": [run.id], "claims": ["second"]}
+    assert json.loads(ask(world, "default", "alive", **about))["lost"] == ["second"]
 
 
 def test_who_asks_for_a_shard_is_known_from_then_on(world: World) -> None:
