@@ -1,8 +1,6 @@
 """``resit serve``: the control plane, its HTTP server and, unless told otherwise, one worker beside it."""
 
 import asyncio
-import errno
-import fcntl
 import logging
 import os
 import signal
@@ -11,13 +9,13 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
 from resit import __version__
 from resit.api.app import create_app
+from resit.bootstrap.alone import alone
 from resit.bootstrap.handover import WorkerSettings
 from resit.bootstrap.server import Server, admin_token, build, running, write_private
 from resit.broker.address import Address
@@ -38,7 +36,7 @@ def serve(settings: Settings) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the addresses of webhooks
     data, address = settings.data, (settings.host, settings.port)
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _alone(data), _listen(*address) as listener:
+    with alone(data), _listen(*address) as listener:
         server = build(replace(settings, port=listener.getsockname()[1], slots=settings.slots or _cores()))
         admin_token(server)
         app = create_app(server.services, _lifespan(server))
@@ -73,17 +71,6 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-@contextmanager
-def _alone(data: Path) -> Generator[None]:
-    """No second server in this data folder; the kernel lets go of the lock however this one ends."""
-    with (data / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise OSError(errno.EBUSY, "another Resit serves from this data folder") from None
-        yield
 
 
 class _Http(uvicorn.Server):

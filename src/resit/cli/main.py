@@ -23,7 +23,7 @@ _COMMANDS = {
     "Run": ("trigger:run", "trigger:rerun", "runs:watch", "runs:change", "runs:cancel", "schedules:schedule"),
     "Keep": ("test_plans:test_plan", "snoozes:snooze", "webhooks:webhook"),
     "Look": ("runs:runs", "runs:show", "logs:logs", "reports:junit", "insights:flaky"),
-    "Operate": ("people:user", "people:org", "database:db", "nats:nats_key"),
+    "Operate": ("backup:backup", "backup:restore", "people:user", "people:org", "database:db", "nats:nats_key"),
 }
 """The commands of each group of the help page, with the module that holds them."""
 

@@ -44,11 +44,11 @@ class FolderArtifacts:
     """See ``resit.ports.Artifacts``. Files whose names begin with a dot are uploads under way."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def path(self, key: str) -> Path:
         """Where a file is, or would be."""
-        return self._folder / check_key(key)
+        return self.folder / check_key(key)
 
     async def put(
         self, key: str, content: AsyncIterator[bytes], limit: int, *, name: str = "", content_type: str = ""
@@ -101,7 +101,7 @@ class FolderArtifacts:
 
     def _below(self, prefix: str, after: str) -> Iterator[StoredFile]:
         try:
-            with os.scandir(self._folder / prefix) as found:
+            with os.scandir(self.folder / prefix) as found:
                 # A folder's name with its slash takes the place that its keys have among the others.
                 entries = sorted((f"{entry.name}/" if entry.is_dir() else entry.name, entry) for entry in found)
         except FileNotFoundError:
@@ -122,7 +122,7 @@ class FolderArtifacts:
         with _said():
             for path in paths:
                 path.unlink(missing_ok=True)
-        for folder in {path.parent for path in paths} - {self._folder}:
+        for folder in {path.parent for path in paths} - {self.folder}:
             with suppress(OSError):
                 folder.rmdir()
 
@@ -133,7 +133,7 @@ class FolderArtifacts:
     def tidy(self, before: float) -> int:
         """Delete what uploads that were cut off before a time have left behind; returns the bytes."""
         freed = 0
-        for path in self._folder.rglob(".*"):
+        for path in self.folder.rglob(".*"):
             with suppress(FileNotFoundError):
                 found = path.stat()
                 if found.st_mtime < before and path.is_file():
@@ -144,9 +144,9 @@ class FolderArtifacts:
     def check(self, *, write: bool = False) -> None:
         """Whether the folder is there and takes files."""
         with _said():
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             if write:
-                part = self._folder / f".check.{uuid4().hex}"
+                part = self.folder / f".check.{uuid4().hex}"
                 try:
                     part.write_bytes(b"Resit")
                 finally:
