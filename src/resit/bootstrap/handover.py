@@ -2,7 +2,8 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +21,18 @@ class WorkerSettings:
     allow_local: bool = False
     parent: int = 0
     """Process id of the server that started it; 0 for a worker that stands alone."""
+    log_format: str = "text"
+    log_level: str = "info"
+    server: str = ""
+    """Where it hands artifacts in; empty: where the specification of a run says."""
+    ca: str = field(default="", repr=False)
+    """Authorities to trust there besides those of the machine, PEM; with ``exact`` the very certificate."""
+    exact: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    credential: int = 0
+    """The number of what it came in with; 0: it stands beside a server."""
+    drain_seconds: float = 0.0
+    """How long batches that run are given to end when it is asked to leave; see ``resit.worker.agent``."""
 
     def write(self, path: Path) -> None:
         """Save where only the owner reads."""

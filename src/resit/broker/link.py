@@ -198,6 +198,11 @@ class Link:
         return self._client.is_connected
 
     @property
+    def refused(self) -> bool:
+        """Whether the broker is there and does not let us in."""
+        return self._refused > 0 and not self._client.is_connected
+
+    @property
     def closed(self) -> bool:
         """Whether :meth:`close` was called."""
         return self._closing

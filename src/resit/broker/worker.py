@@ -38,6 +38,11 @@ class NatsWorkerBroker:
         await broker._link.open(within)
         return broker
 
+    @property
+    def refused(self) -> bool:
+        """Whether the broker is there and does not let this worker in (any more)."""
+        return self._link.refused
+
     async def jobs(self, limit: int, wait: float) -> Sequence[tuple[Job, Delivery]]:
         """Up to ``limit`` jobs of the pool, urgent ones first; an empty list after ``wait`` seconds without any, or
         without a broker.

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
@@ -17,9 +18,10 @@ PIECE = 256 * 1024
 class HttpUploads:
     """See ``resit.ports.Uploads``. Keeps its connections; a handful of uploads at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, trust: ssl.SSLContext | None = None) -> None:
+        """``trust``: which servers are the right ones; None: those that machines trust."""
         # trust_env off: the way to our own server does not lead through somebody's proxy.
-        self._client = httpx.AsyncClient(timeout=60, trust_env=False)
+        self._client = httpx.AsyncClient(timeout=60, trust_env=False, verify=True if trust is None else trust)
         self._at_once = asyncio.Semaphore(8)
 
     async def send(
@@ -51,6 +53,13 @@ class HttpUploads:
                 if wait is not None:
                     await asyncio.sleep(wait)
         return False
+
+    async def answers(self, server: str) -> bool:
+        """Whether the server is there."""
+        try:
+            return (await self._client.get(f"{server}/healthz", timeout=5)).status_code == 200
+        except httpx.HTTPError:
+            return False
 
     async def close(self) -> None:
         """Close the connections."""

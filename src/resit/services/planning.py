@@ -53,6 +53,13 @@ def begin(desk: Desk, run: Run, claim: str) -> Run:
     )
 
 
+def returned(desk: Desk, run: Run, claim: str) -> Run:
+    """A worker that goes has given the planning back: no loss."""
+    if run.status is not RunStatus.PLANNING or run.plan_claim != claim:
+        return run
+    return desk.put(replace(run, plan_claim="", plan_attempts=max(0, run.plan_attempts - 1)))
+
+
 def on_branch(run: Run, branch: str) -> Run:
     """The run with the branch that a worker took, if there was a choice; its re-runs then stay on it."""
     return replace(run, branch=branch, prefer_branch="") if branch and run.prefer_branch else run

@@ -79,6 +79,8 @@ def _change(report: Mapping[str, Any], max_log: int) -> Change:
                 wire.text(report.get("branch", "")),
             )
             return lambda desk, _voice: planning.listed(desk, desk.run(run), claim, found)
+        case "plan.returned":
+            return lambda desk, _voice: planning.returned(desk, desk.run(run), claim)
         case "plan.failed":
             problem = _problem(report)
             return lambda desk, _voice: _plan_failed(desk, desk.run(run), claim, problem)

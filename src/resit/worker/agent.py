@@ -1,10 +1,11 @@
 """The worker: takes jobs of its pool while it has free slots, keeps their leases alive, stops what is cancelled."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection, Coroutine, Mapping
 from typing import Any
 
 from resit.ports import BrokerAway, Delivery, Job
@@ -14,12 +15,16 @@ from resit.worker.shard import RETRY_SECONDS, ShardWork
 from resit.worker.work import PlanWork, RunWork, Tools
 
 log = logging.getLogger(__name__)
+doing = logging.getLogger("resit.worker.doing")
+"""What a worker tells that nobody needs of the one beside a server."""
 RENEW_SECONDS = 3.0
 """Leases last 10 seconds; three tries fit in."""
 ALIVE_SECONDS = 3.0
 IDLE_ALIVE_SECONDS = 10.0
 AGAIN_SECONDS = 0.5
 JOBS_SECONDS = 30.0
+LAST_SECONDS = 1.0
+"""How long a worker that leaves waits to be heard saying so."""
 SHUN_SECONDS = 3.0
 """How long shards of a run are left to others after one could not be prepared here; doubled each time."""
 SHUN_MOST_SECONDS = 30.0
@@ -28,8 +33,11 @@ SHUN_MOST_SECONDS = 30.0
 class Agent:
     """One worker process. :meth:`run` ends after :meth:`stop`."""
 
-    def __init__(self, tools: Tools, *, pool: str, slots: int, version: str) -> None:
-        self._tools = tools
+    def __init__(
+        self, tools: Tools, *, pool: str, slots: int, version: str, about: Mapping[str, Any] | None = None
+    ) -> None:
+        """``about``: what else control planes are told of this worker: labels, host, credential."""
+        self._tools, self._about, self._began = tools, dict(about or {}), time.monotonic()
         self._pool, self._slots, self._version = pool, slots, version
         self._held = Held()
         self._reaper = Reaper()
@@ -38,7 +46,9 @@ class Agent:
         self._used = 0
         self._freed = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._stopping = False
+        self._stopping = self._draining = False
+        self._drain_seconds = 0.0
+        self._hurry, self._speak = asyncio.Event(), asyncio.Event()
         self._main: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -49,6 +59,8 @@ class Agent:
         self._main = asyncio.create_task(self._take_jobs())
         try:
             await asyncio.gather(self._main, return_exceptions=True)
+            if self._draining:
+                await self._finish()
         finally:
             await asyncio.gather(*(work.stop(leaving=True) for work in list(self._works)), return_exceptions=True)
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -58,15 +70,48 @@ class Agent:
             await asyncio.gather(*helpers, return_exceptions=True)
             for lease in list(self._held.leases.values()):
                 await lease.settle(back=True)
+            with contextlib.suppress(BrokerAway):
+                await self._tools.broker.ask("alive", self._report(leaving=True), LAST_SECONDS)
 
     def stop(self) -> None:
         """End politely: tests are stopped, and what is not done goes to another worker."""
         self._stopping = True
+        self._hurry.set()
         if self._main is not None:
             self._main.cancel()
 
-    async def drain(self) -> None:
-        """End politely the long way: nothing new is taken, what was begun is finished."""
+    def drain(self, seconds: float) -> None:
+        """End politely: nothing new is taken, and what has not begun goes to another worker at once. Batches that run
+        are finished, as far as they are within so many ``seconds``; the rest goes to another worker, too. A second
+        time: at once."""
+        if self._draining or self._stopping:
+            doing.info("what is not done is given back")
+            self.stop()
+            return
+        doing.info("this worker takes nothing new; what runs is given %.0f s to end", seconds)
+        self._stopping = self._draining = True
+        self._drain_seconds = seconds
+        self._speak.set()
+        if self._main is not None:
+            self._main.cancel()
+
+    async def _finish(self) -> None:
+        """Wait until the works are done, as long as they may."""
+        for work in list(self._works):
+            if not work.wind_up():
+                self._later(work.stop(leaving=True))
+        hurry = asyncio.create_task(self._hurry.wait())
+        works = [task for task in self._tasks if not task.done()]
+        end = time.monotonic() + self._drain_seconds
+        while works and not hurry.done() and (left := end - time.monotonic()) > 0:
+            await asyncio.wait([hurry, *works], timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            works = [task for task in self._tasks if not task.done()]
+        hurry.cancel()
+        if self._works:
+            doing.info("runs %s go on elsewhere", sorted({work.run for work in self._works}))
+
+    async def outlive(self) -> None:
+        """The server is gone for good: nothing new is taken, what was begun is finished, however long that takes."""
         self._stopping = True
         if self._main is not None and not self._works:
             self._main.cancel()
@@ -108,6 +153,7 @@ class Agent:
         self._start(shards, 1, shards.execute(self._slots - self._used))
 
     def _start(self, work: RunWork, slots: int, execution: Any) -> None:
+        doing.info("run %s: %s", work.run, "lists its tests" if isinstance(work, PlanWork) else "takes part")
         self._works[work] = slots
         self._later(self._carry_out(work, execution), f"run {work.run}")
 
@@ -135,6 +181,7 @@ class Agent:
             if isinstance(work, ShardWork) and work.failed:
                 self._shun(work.run)
             self._used -= self._works.pop(work)
+            doing.info("run %s: is left", work.run)
             self._freed.set()
 
     def _cancelled(self, run: int) -> None:
@@ -163,17 +210,9 @@ class Agent:
     async def _alive(self) -> None:
         """Say that this worker lives and for which attempts; hear which runs are over, should a word have been lost."""
         while True:
-            about = {
-                "worker": self._tools.name,
-                "pool": self._pool,
-                "slots": self._slots,
-                "version": self._version,
-                "claims": self._held.living(),
-                "runs": sorted({work.run for work in self._works}),
-                "unheard": self._tools.voices.unheard(),
-            }
+            self._speak.clear()
             try:
-                answer = await self._tools.broker.ask("alive", json.dumps(about).encode(), ALIVE_SECONDS)
+                answer = await self._tools.broker.ask("alive", self._report(), ALIVE_SECONDS)
                 said = json.loads(answer)
                 for run in said["stop"]:
                     self._cancelled(run)
@@ -187,4 +226,25 @@ class Agent:
             except ValueError:
                 log.exception("an answer that can't be read")
             busy = self._works or self._tools.voices.unheard()
-            await asyncio.sleep(ALIVE_SECONDS if busy else IDLE_ALIVE_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ALIVE_SECONDS if busy else IDLE_ALIVE_SECONDS):
+                    await self._speak.wait()
+
+    def _report(self, *, leaving: bool = False) -> bytes:
+        """What control planes are told."""
+        about = {
+            **self._about,
+            "worker": self._tools.name,
+            "pool": self._pool,
+            "slots": self._slots,
+            "version": self._version,
+            "up": round(time.monotonic() - self._began, 1),
+            "draining": self._stopping,
+            "leaving": leaving,
+            "holding": [place for work in self._works for place in work.places()],
+            "claims": self._held.living(),
+            "runs": sorted({work.run for work in self._works}),
+            "unheard": self._tools.voices.unheard(),
+            "clock": time.time(),
+        }
+        return json.dumps(about).encode()

@@ -122,7 +122,9 @@ class ShardWork(RunWork):
             for _, lease in self.shards:
                 self.held.leases.pop(lease.delivery, None)
         for _, lease in self.shards:
-            await lease.settle(back=self.leaving or self.draining or self.failed, delay=RETRY_SECONDS if self.failed else 0.0)
+            await lease.settle(
+                back=self.leaving or self.draining or self.failed, delay=RETRY_SECONDS if self.failed else 0.0
+            )
 
     async def _execute(self, free: int) -> None:
         first = self.shards[0][0]

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,8 @@ class Tools:
     voices: Voices
     scratch: Path
     cache: Path
+    server: str = ""
+    """Where this worker reaches the server with artifacts; empty: where the specification of a run says."""
 
 
 def private_prefix(pid: int) -> str:
@@ -80,7 +83,8 @@ class RunWork:
         self.session: Session | None = None
         self.pulse = Pulse()
         """Of what is not a batch."""
-        self.stopping = self.leaving = False
+        self.stopping = self.leaving = self.draining = False
+        self.began = time.monotonic()
         self.why = ""
         """Why it is stopped, for people."""
         self._task: asyncio.Task[None] | None = None
@@ -97,6 +101,8 @@ class RunWork:
         spec = json.loads(await ask(self.tools.broker, "spec", self._about(shard)))
         if not spec["open"]:
             raise RunOver
+        if self.tools.server:
+            spec["upload"]["url"] = self.tools.server + spec["upload"]["path"]
         self.pulse.begin(Limits(total=PREPARE_SECONDS))
         self._set_alarm(spec.get("time_left"))
         self.scrubber = Scrubber(spec["secrets"])
@@ -151,6 +157,15 @@ class RunWork:
     @property
     def busy(self) -> bool:
         """True while there is something to stop; work that is at its end is left to end by itself."""
+        return True
+
+    def places(self) -> list[tuple[int, int, int, float]]:
+        """What each slot does that the work holds: run, shard, batch, and for how many seconds (domain/fleet.py)."""
+        return [(self.run, 0, 0, round(time.monotonic() - self.began, 1))]
+
+    def wind_up(self) -> bool:
+        """The worker will go: begin nothing more of the run. False when nothing has begun that is worth waiting for."""
+        self.draining = True
         return True
 
     @property
@@ -230,6 +245,8 @@ class PlanWork(RunWork):
             if not self.stopping:
                 raise
         finally:
+            if self.leaving:
+                self.reporter.put(self.claim, "plan.returned")
             await self.clean()
             del self.held.leases[self]
         await lease.settle(back=self.leaving)
@@ -253,6 +270,7 @@ class PlanWork(RunWork):
             "shares_process": listing.shares_process,
             "dispatch_cost": listing.dispatch_cost,
             "approximate": listing.approximate,
+            "suite": self.scrubber.text(listing.suite),
         }
         await self.release()
         self.reporter.put(self.claim, "plan.ended", parts=parts, facts=facts, commit=self.commit, branch=self.branch)
