@@ -16,9 +16,12 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
 from typing import Any
+
+from resit.testing.postgres import PostgresServer
 
 RESIT = str(Path(sys.executable).with_name("resit"))
 INSTANT = Path(__file__).parent / "instant"
@@ -159,10 +162,13 @@ def main() -> int:
     parser.add_argument("--readers", type=int, default=50)
     parser.add_argument("--pause", type=float, default=1.0, help="seconds between two reads of a client")
     parser.add_argument("--slots", type=int, default=4)
+    parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL of its own instead of SQLite")
     parser.add_argument("--limit", type=float, default=1800.0, help="seconds after which it is given up")
     parser.add_argument("serve", nargs="*", help="more options of resit serve, after --")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="resit-load-") as folder:
+    with tempfile.TemporaryDirectory(prefix="resit-load-") as folder, ExitStack() as stack:
+        if options.postgres:
+            os.environ["RESIT_DATABASE_URL"] = stack.enter_context(PostgresServer(careful=True)).create("load")
         data, suite, port = Path(folder) / "data", Path(folder) / "suite", free_port()
         suite.mkdir()
         server = serve(data, port, options.slots, options.serve)
