@@ -10,6 +10,7 @@ import hmac
 import logging
 import random
 import time
+from collections.abc import Callable
 from typing import Any, cast
 
 from nats.aio.msg import Msg
@@ -46,9 +47,13 @@ def own_secret(issuer: Issuer, pool: str) -> str:
 class Callout:
     """Answers the broker's questions until the connection is closed."""
 
-    def __init__(self, link: Link, issuer: Issuer, gate: Gate, account: str, valid: float) -> None:
-        """``account``: where the workers are to be; ``valid``: seconds after which rights have to be asked for anew."""
-        self._link, self._issuer, self._gate = link, issuer, gate
+    def __init__(
+        self, link: Link, issuer: Issuer, gate: Gate, account: str, valid: float, came: Callable[[str], None]
+    ) -> None:
+        """``account``: where the workers are to be; ``valid``: seconds after which rights have to be asked for anew;
+        ``came`` is told the pool of each worker that is let in.
+        """
+        self._link, self._issuer, self._gate, self._came = link, issuer, gate, came
         self._account, self._valid = account, valid
         self._turns = asyncio.Semaphore(AT_ONCE)
 
@@ -84,7 +89,9 @@ class Callout:
                 found = self._own(secret) or await asyncio.to_thread(self._gate.admit, secret)
             if found is None:
                 return {"error": "the credential is unknown, revoked or expired"}
-            return {"jwt": self._signed(found, user, inbox_of(secret))}
+            signed = self._signed(found, user, inbox_of(secret))
+            self._came(found.pool)
+            return {"jwt": signed}
         except Exception:
             _LOG.exception("a worker can't be let in now")
             return {"error": "the credential can't be looked up now"}

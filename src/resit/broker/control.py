@@ -297,7 +297,8 @@ class NatsControlBroker:
         if not self._issuer:
             raise ValueError("without the key of the broker's callout nobody can be let in")
         valid = RIGHTS_SECONDS if self._system else SHORT_RIGHTS_SECONDS
-        await Callout(self._link, self._issuer, gate, self._workers, valid).begin()
+        came = self._streams.heard_of
+        await Callout(self._link, self._issuer, gate, self._workers, valid, came).begin()
 
     async def disconnect(self, credential: int) -> None:
         """End the connections that a credential has now: at once by the system account's rights, else they end by

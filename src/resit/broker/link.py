@@ -175,7 +175,7 @@ class Link:
     async def close(self) -> None:
         """Hand over what is still to be sent, as far as the broker is there, and leave."""
         self._closing = True
-        if self._tasks:
+        if self._tasks and self._client.is_connected:
             await asyncio.wait(set(self._tasks), timeout=1)
         for task in tuple(self._tasks):
             task.cancel()

@@ -539,21 +539,37 @@ def test_idle_pools_come_back_by_themselves(tmp_path: Path, monkeypatch: pytest.
     play(tmp_path, scene)
 
 
+def test_a_pool_is_made_when_a_worker_of_it_comes(tmp_path: Path) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.gate.write_down("secret", "fresh", 1)
+        assert "JOBS_fresh" not in await stream_names(stage)
+        worker = await stage.stranger("secret", "fresh")
+        waiting = asyncio.create_task(worker.jobs(1, 10))  # while nothing is there yet it waits, and makes nothing
+        while not {"JOBS_fresh", "BATCHES_fresh"} <= await stream_names(stage):
+            await asyncio.sleep(0.02)
+        await (await stage.new_control()).publish_job("fresh", PLAN, b"")
+        assert await waiting
+
+    play(tmp_path, scene)
+
+
 def test_a_pool_that_a_worker_speaks_of_is_made(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         async def alive(_: str, data: bytes) -> bytes:
             return data
 
+        worker = await stage.worker("fresh")
+        await stage.control.close()
+        stage.open.remove(stage.control)
+        stage.control = await stage.new_control()  # who has never heard of it
         await stage.control.answer("alive", alive)
-        stage.gate.write_down("secret", "fresh", 1)
-        worker = await stage.stranger("secret", "fresh")
-        waiting = asyncio.create_task(worker.jobs(1, 10))  # nothing is there yet: it waits, and makes nothing
-        await asyncio.sleep(0.1)
-        assert "JOBS_fresh" not in await stream_names(stage)
+        for name in ("JOBS_fresh", "BATCHES_fresh"):
+            await stage.control._link.api(f"STREAM.DELETE.{name}", {})
+        waiting = asyncio.create_task(worker.jobs(1, 10))
         await worker.ask("alive", b"", 2)
-        while "JOBS_fresh" not in await stream_names(stage):
+        while not {"JOBS_fresh", "BATCHES_fresh"} <= await stream_names(stage):
             await asyncio.sleep(0.02)
-        await (await stage.new_control()).publish_job("fresh", PLAN, b"")
+        await stage.control.publish_job("fresh", PLAN, b"")
         assert await waiting
 
     play(tmp_path, scene)
