@@ -82,6 +82,12 @@ class Desk:
         self.tx.ledger.save(run.id, [new for _, new in changed], run.seq)
         return run
 
+    def restart(self, run: Run, rows: Iterable[Row]) -> Run:
+        """Another attempt executes these tests again: what came of them so far is kept, and counts no more."""
+        rows = list(rows)
+        self.tx.results.discount(run.id, [row.ordinal for row in rows if row.tries])
+        return self.move(run, rows, [ledger.restart(row) for row in rows])
+
     def problem(self, run: Run, *problems: Problem) -> Run:
         """Note what went wrong outside any test; the same words once, and no more than ``MAX_PROBLEMS``."""
         new = [p for p in dict.fromkeys(problems) if p not in run.problems][: MAX_PROBLEMS - len(run.problems)]

@@ -130,7 +130,7 @@ class Recovery:
                 continue
             if just_lost:
                 rows = desk.tx.ledger.open_of_batch(run.id, state.number)
-                run = desk.move(run, rows, [ledger.restart(row) for row in rows])
+                run = desk.restart(run, rows)
             waiting = True
             if state.number not in held.batches:
                 message = Outgoing(kind="consumer", run_id=run.id, pool=run.pool, number=run.total_shards)

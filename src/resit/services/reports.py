@@ -174,7 +174,7 @@ def _attempt(desk: Desk, run: Run, speaker: _Speaker) -> Attempt:
     desk.tx.batches.add_attempt(attempt)
     if before:
         rows = desk.tx.ledger.open_of_batch(run.id, speaker.batch)
-        desk.move(run, rows, [ledger.restart(row) for row in rows])
+        desk.restart(run, rows)
     return attempt
 
 

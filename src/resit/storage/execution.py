@@ -127,6 +127,12 @@ class Results:
         statement = upsert(self._db, tables.results).on_conflict_do_nothing()
         insert_all(self._db, statement, [rows.result_values(run_id, result) for result in results])
 
+    def discount(self, run_id: int, ordinals: Collection[int]) -> None:
+        if ordinals:
+            table = tables.results
+            those = (table.c.run_id == run_id) & table.c.ordinal.in_(list(ordinals)) & table.c.counted
+            self._db.execute(update(table).where(those).values(counted=False))
+
     def add_artifacts(self, artifacts: Sequence[ArtifactRow]) -> None:
         if not artifacts:
             return

@@ -276,6 +276,10 @@ class StoreContract(FleetContract, PeopleContract, QueueContract, ShelfContract)
             tx.results.add(run.id, [StoredResult(0, 1, False, second), StoredResult(0, 1, True, result("", "skipped"))])
         found = reads.results(run.id, [0, 1])
         assert found == {0: [StoredResult(0, 1, True, first), StoredResult(0, 1, False, second)], 1: []}
+        with store.write() as tx:
+            tx.results.discount(run.id, [0, 1])
+            tx.results.discount(run.id, [])
+        assert [found.counted for found in reads.results(run.id, [0])[0]] == [False, False]
 
     def test_artifacts_whose_file_or_name_comes_first(self, store: Store) -> None:
         """Neither forgets what the other knew; nobody touches those of another run."""

@@ -1,6 +1,8 @@
 """Reports into the ledger: whatever order, loss and repetition, from workers alive, dead and confused."""
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from resit.domain import ledger, wire
 from resit.domain.run import Run
 from resit.domain.status import Outcome, RunStatus, Verdict
 from resit.domain.verdict import verdict
+from resit.ports import StoredResult
 from resit.ports.reads import LedgerFilter
 from resit.services.ingest import Told
 from resit.services.recovery import Held
@@ -131,12 +134,13 @@ class Account:
                 ]
 
     def follows(self, before: "Account") -> "Account":
-        """Nothing that was final or stored has changed."""
+        """Nothing that was final or stored has changed; what a newer attempt repeats counts no more."""
         for ordinal, row in before.rows.items():
             if row.final:
                 assert self.rows[ordinal] == row
         for key, found in before.results.items():
-            assert self.results[key] == found
+            repeated = not before.rows[key[0]].final and self.results[key] == replace(found, counted=False)
+            assert repeated or self.results[key] == found
         assert self.open <= before.open
         assert self.run.seq >= before.run.seq
         if not before.run.status.open:
@@ -187,6 +191,28 @@ def test_a_newer_attempt_begins_anew_what_was_not_final(world: World) -> None:
     assert world.outcomes(run) == {"a::1": "passed", "a::2": None, "b::1": None, "b::2": None}
     say(world, run, "batch.events", "two", events=events(result("a::2")))
     assert world.outcomes(run)["a::2"] == "passed"
+    # What the older one had come to is kept, and counts no more; what it had finished does.
+    said = {ordinal: [(r.attempt, r.counted) for r in found] for ordinal, found in stored(world, run).items()}
+    assert said == {0: [(1, True)], 1: [(1, False), (2, True)], 2: [], 3: []}
+
+
+def stored(world: World, run: Run) -> Mapping[int, Sequence[StoredResult]]:
+    """The results of a run, by test."""
+    return world.reads.results(run.id, range(len(TESTS)))
+
+
+def test_a_test_that_was_cut_off_because_its_worker_went_counts_for_nothing(world: World) -> None:
+    run = two_batches(world)
+    cut = result("a::1", "interrupted", final=False)
+    say(world, run, "batch.events", "one", events=events(started("a::1"), cut))
+    say(world, run, "batch.returned", "one")
+    assert world.outcomes(run)["a::1"] is None
+    say(world, run, "batch.events", "two", events=events(result("a::1")))
+    assert world.outcomes(run)["a::1"] == "passed"
+    assert [(r.found.status.value, r.counted) for r in stored(world, run)[0]] == [
+        ("interrupted", False),
+        ("passed", True),
+    ]
 
 
 def test_a_batch_that_ends_without_a_word_on_a_test_errors_it_with_the_reason(world: World) -> None:
