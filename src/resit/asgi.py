@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -18,7 +19,9 @@ from resit.api.app import create_app
 from resit.bootstrap.alone import alone
 from resit.bootstrap.handover import WorkerSettings
 from resit.bootstrap.server import Server, admin_token, build, running, write_private
+from resit.bootstrap.tls import shown
 from resit.broker.address import Address
+from resit.broker.certificates import Shown
 from resit.config import Settings
 
 log = logging.getLogger("resit")
@@ -39,10 +42,14 @@ def serve(settings: Settings) -> int:
     with alone(data), _listen(*address) as listener:
         server = build(replace(settings, port=listener.getsockname()[1], slots=settings.slots or _cores()))
         admin_token(server)
+        certificate = shown(server.settings)
+        _for_neighbours(data / "certificate.pem", certificate)
         app = create_app(server.services, _lifespan(server))
         config = uvicorn.Config(
             app,
-            log_level="warning",
+            ssl_certfile=certificate.certificate if certificate else None,
+            ssl_keyfile=certificate.key if certificate else None,
+            log_config=None,  # its lines are ours
             access_log=False,
             timeout_graceful_shutdown=2,
             server_header=False,
@@ -50,6 +57,14 @@ def serve(settings: Settings) -> int:
         )
         _Http(config, server).run(sockets=[listener])
     return 0
+
+
+def _for_neighbours(path: Path, certificate: Shown | None) -> None:
+    """Commands on this machine find the server through its data folder, and know by this that it is the right one."""
+    if certificate is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_private(path, certificate.own)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -101,7 +116,7 @@ class _Http(uvicorn.Server):
 def _lifespan(server: Server) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
-        async with running(server) as address, _worker(server.settings, address):
+        async with running(server) as address, _worker(server.settings, server.url, address):
             settings, url = server.settings, server.url
             write_private(settings.data / "url", url + "\n")
             slots = f"{settings.slots} slots" if settings.worker else "no worker"
@@ -119,12 +134,18 @@ async def _worker(settings: Settings, address: Address) -> AsyncGenerator[None]:
         return
     path = settings.data / "worker.json"
     folder = settings.data / "worker"
+    certificate = shown(settings)
     WorkerSettings(
         broker=address,
         folder=str(folder),
         slots=settings.slots,
         allow_local=True,
         parent=os.getpid(),
+        server=url,
+        ca=certificate.own if certificate else "",
+        exact=True,
+        log_format=settings.log_format,
+        log_level=settings.log_level,
     ).write(path)
     holder: list[asyncio.subprocess.Process] = []
     stopping = asyncio.Event()

@@ -36,6 +36,8 @@ class Settings:
     tls_cert: Path | None = None
     """Certificate (chain) of this server, PEM; None: one of our own making where TLS is needed."""
     tls_key: Path | None = None
+    tls: bool = False
+    """HTTPS with a certificate of our own making; with ``tls_cert`` it is HTTPS anyway."""
     artifacts_url: str = ""
     """Where artifacts are kept: ``s3://bucket/prefix``, ``gs://…``, ``az://…``; empty: a folder in the data folder."""
     artifact_redirects: bool = False
@@ -61,6 +63,11 @@ class Settings:
     def database_url(self) -> str:
         """SQLAlchemy URL of the database."""
         return self.database or f"sqlite:///{self.data / 'resit.db'}"
+
+    @property
+    def https(self) -> bool:
+        """Whether the HTTP port speaks TLS."""
+        return self.tls or self.tls_cert is not None
 
     @property
     def artifacts(self) -> Path:

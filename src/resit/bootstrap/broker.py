@@ -7,27 +7,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from resit.bootstrap.tls import server_tls
 from resit.broker import credentials
 from resit.broker.address import Address
 from resit.broker.callout import own_address
-from resit.broker.certificates import ServerTls
 from resit.broker.control import NatsControlBroker
 from resit.broker.server import BundledServer, ServerFailed
 from resit.config import Settings
-from resit.ports import Gate, Pass
+from resit.ports import Gate
 
 log = logging.getLogger(__name__)
 POOL = "default"
 """What the worker beside a server works for."""
 AGAIN_SECONDS = 1.0
-
-
-class Nobody:
-    """A gate for a server that no worker of another machine may join."""
-
-    def admit(self, secret: str) -> Pass | None:
-        """Nobody."""
-        del secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +51,7 @@ async def brokered(settings: Settings, gate: Gate) -> AsyncGenerator[Brokered]:
 async def _bundled(settings: Settings) -> AsyncGenerator[Brokered]:
     async with AsyncExitStack() as stack:
         try:
-            tls = ServerTls(settings.tls_cert, settings.tls_key)
-            server = BundledServer(tls=tls, workers_listen=settings.workers_listen, pool=POOL)
+            server = BundledServer(tls=server_tls(settings), workers_listen=settings.workers_listen, pool=POOL)
         except ValueError as error:
             raise ServerFailed(str(error)) from error
         await server.start(settings.data)

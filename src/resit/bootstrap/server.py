@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from resit.api.context import Services
-from resit.bootstrap.broker import Nobody, brokered
+from resit.bootstrap.broker import brokered
+from resit.bootstrap.observe import tracer, watching
 from resit.bootstrap.planes import duties_of, this_plane
+from resit.bootstrap.tls import workers_address
 from resit.broker.address import Address
 from resit.config import Settings
 from resit.control.answers import answer
@@ -50,7 +52,7 @@ from resit.services.schedules import Schedules
 from resit.services.snoozes import Snoozes
 from resit.services.test_plans import TestPlans
 from resit.services.webhooks import Webhooks
-from resit.services.work import Work
+from resit.services.work import UPLOAD_PATH, Work
 from resit.storage.connect import connect
 from resit.storage.insights import SqlInsights
 from resit.storage.migrate import upgrade
@@ -102,8 +104,8 @@ def build(settings: Settings) -> Server:
     runs = Runs(store, clock, ids)
     work = Work(store, clock, signer)
     artifacts = _artifacts(settings)
-    own = f"http://{_reachable(settings.host)}:{settings.port}"
-    work.upload_url = f"{own}/resit/v1/uploads"
+    own = f"{'https' if settings.https else 'http'}://{_reachable(settings.host)}:{settings.port}"
+    work.upload_url = own + UPLOAD_PATH
     url = settings.url.rstrip("/") or own
     duties = duties_of(settings, engine, this_plane(settings, url, key))
     services = Services(
@@ -193,10 +195,13 @@ def write_private(path: Path, text: str) -> None:
 async def running(server: Server) -> AsyncGenerator[Address]:
     """The control plane at work: broker, loops, answers. Yields what the worker beside it presents to the broker."""
     async with AsyncExitStack() as stack:
-        found = await stack.enter_async_context(brokered(server.settings, Nobody()))
-        broker = found.control
+        found = await stack.enter_async_context(brokered(server.settings, server.services.fleet))
+        server.broker = broker = found.control
         server.signals = signals = Signals()
         await answer(broker, server.work)
+        fleet = server.services.fleet
+        fleet.address = workers_address(server.settings, found.workers_url, found.ca_pem)
+        stack.callback(setattr, fleet, "address", None)
         notifier = HttpNotifier(allow_private=server.settings.allow_private_webhooks)
         stack.push_async_callback(notifier.close)
         notices = Notices(server.store, server.clock, server.services.signer)

@@ -207,6 +207,13 @@ def list_projects(*, common: Common = COMMON) -> int:
     return Exit.GREEN
 
 
+Pool = Annotated[
+    str | None,
+    Parameter(
+        metavar="POOL|K=V,…",
+        help="Pool of workers that its runs go to: a name, or labels that it must have, like os=linux,browser=chrome.",
+    ),
+]
 Platform = Annotated[
     Literal["linux", "windows"] | None,
     Parameter(help="What its tests run on, for the CCExtractor API; linux unless said."),
@@ -237,6 +244,7 @@ def add_environment(
     ignore: Annotated[tuple[str, ...], Many, Parameter(metavar="GLOB", help="None that fit one of these globs.")] = (),
     name: Annotated[str | None, Parameter(metavar="TEXT", help="Name for people.")] = None,
     platform: Platform = None,
+    pool: Pool = None,
     common: Common = COMMON,
 ) -> int:
     """Give a project an environment: where its tests run against, and with what.
@@ -257,6 +265,8 @@ def add_environment(
         wanted["name"] = name
     if platform:
         wanted["platform"] = platform
+    if pool:
+        wanted["pool"] = pool
     with common.connect() as client:
         made = client.add_environment(project, wanted)
     if common.json:
@@ -277,6 +287,7 @@ def change_environment(
     disabled: Annotated[bool, Parameter(help="Take no new runs.")] = False,
     enabled: Annotated[bool, Parameter(help="Take runs again.")] = False,
     platform: Platform = None,
+    pool: Pool = None,
     var: options.Variables = (),
     secret: Annotated[
         tuple[str, ...],
@@ -302,6 +313,7 @@ def change_environment(
     wanted: dict[str, object] = {
         "disabled": disabled if disabled or enabled else None,
         "platform": platform,
+        "pool": pool,
         "name": name,
         "schedule": schedule,
     }
@@ -344,7 +356,8 @@ def list_environments(project: ProjectRef, /, *, common: Common = COMMON) -> int
 
 
 def _environments(found: "list[EnvironmentDoc]") -> Any:
-    table = output.table("environment", "variables", "secrets", "filters")
+    pools = any(one.get("pool", "default") != "default" for one in found)
+    table = output.table("environment", "variables", "secrets", "filters", *(["pool"] if pools else []))
     for one in found:
         variables = [f"{name}={value}" for name, value in one["variables"].items()]
         filters = [*one["match"], *(f"not {glob}" for glob in one["ignore"])]
@@ -353,5 +366,6 @@ def _environments(found: "list[EnvironmentDoc]") -> Any:
             "\n".join(map(output.clean, variables)),
             "\n".join(map(output.clean, one["secrets"])),
             "\n".join(map(output.clean, filters)),
+            *([output.clean(one["pool"])] if pools else []),
         )
     return table

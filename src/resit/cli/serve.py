@@ -7,6 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from resit.cli import listening
+from resit.cli.options import LogFormat, LogLevel
 from resit.cli.settings import CommandError, Exit
 from resit.config import Settings, default_data_dir
 from resit.domain.errors import ResitError
@@ -21,6 +23,10 @@ def serve(
     ] = 4000,
     slots: Annotated[int | None, Parameter(metavar="N", help="Places of the worker: how much runs at a time.")] = None,
     no_worker: Annotated[bool, Parameter(help="Serve without a worker of its own.")] = False,
+    workers_listen: listening.WorkersListen = "",
+    tls: listening.Tls = False,
+    tls_cert: listening.TlsCert = None,
+    tls_key: listening.TlsKey = None,
     database_url: Annotated[
         str,
         Parameter(
@@ -94,6 +100,7 @@ def serve(
         raise CommandError(
             "--nats-url needs --nats-credentials FILE", "docs/howto/nats-cluster.md says what stands in it"
         )
+    listening.check(host=host, url=url, workers_listen=workers_listen, nats_url=nats_url, cert=tls_cert, key=tls_key)
     if min(ccextractor_reads, ccextractor_writes) < 0:
         raise CommandError("a limit is 0 or more requests a minute")
     from resit.asgi import serve as run_server
@@ -108,6 +115,10 @@ def serve(
                 database=database_url,
                 nats_url=nats_url,
                 nats_credentials=nats_credentials,
+                workers_listen=workers_listen,
+                tls=tls,
+                tls_cert=tls_cert,
+                tls_key=tls_key,
                 secret_key=secret_key,
                 host=host,
                 port=port,

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from types import ModuleType
@@ -72,7 +72,8 @@ class Common:
         from resit.client import Client
 
         server = find_server(self.data)
-        return Client(server.url, server.token)
+        trace = os.environ.get("TRACEPARENT", "")
+        return Client(server.url, server.token, trace=trace, ca=server.ca, exact=server.exact)
 
 
 COMMON = Common()
@@ -81,10 +82,15 @@ COMMON = Common()
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An address and the token that opens it."""
+    """An address and the token that opens it.
+
+    ``ca``: authorities to trust besides those of the machine, PEM; with ``exact`` it is the server's own certificate.
+    """
 
     url: str
     token: str
+    ca: str = ""
+    exact: bool = False
 
     def __repr__(self) -> str:
         return f"Server(url={self.url!r}, token=…)"
@@ -100,7 +106,7 @@ def find_server(data: Path | None, environ: Mapping[str, str] = os.environ) -> S
                 "make a token where the server runs: `resit token create --project SLUG`",
                 Exit.NOT_AUTHORISED,
             )
-        return _checked(url, token, "RESIT_URL")
+        return replace(_checked(url, token, "RESIT_URL"), ca=authorities(environ))
     folder = default_data_dir() if data is None else data.expanduser().absolute()
     url = _read(folder / "url")
     token = (token if data is None else "") or _read(folder / "admin-token")
@@ -110,7 +116,18 @@ def find_server(data: Path | None, environ: Mapping[str, str] = os.environ) -> S
             "start one with `resit serve`, or set RESIT_URL and RESIT_TOKEN",
             Exit.UNAVAILABLE,
         )
-    return _checked(url, token, str(folder / "url"))
+    return replace(_checked(url, token, str(folder / "url")), ca=_read(folder / "certificate.pem"), exact=True)
+
+
+def authorities(environ: Mapping[str, str] = os.environ) -> str:
+    """The certificates in the file that RESIT_CA names, PEM; empty when it names none."""
+    named = environ.get("RESIT_CA", "").strip()
+    if not named:
+        return ""
+    try:
+        return Path(named).expanduser().read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"RESIT_CA: {named} can't be read: {error}") from error
 
 
 def _read(path: Path) -> str:

@@ -27,8 +27,10 @@ from resit.client.documents import (
     ScheduleDoc,
     SnoozeDoc,
 )
+from resit.client.fleet import FleetCalls
 from resit.client.reports import ReportCalls
 from resit.client.schedules import ScheduleCalls
+from resit.integrations.trust import BadAuthority, trusting
 
 __all__ = [
     "Client",
@@ -101,13 +103,20 @@ def closed(run: RunDoc) -> bool:
 
 
 class Client:
-    """A connection to one server. A context manager; safe to use from several threads."""
+    """A connection to one server. A context manager; safe to use from several threads.
+
+    ``trace``: a W3C traceparent; runs that are requested become part of that trace. ``ca`` and ``exact``: whom to
+    trust, see :func:`resit.integrations.trust.trusting`. Raises :class:`ClientError` for a ``ca`` that can't be read.
+    """
 
     def __init__(
         self,
         url: str,
         token: str,
         *,
+        trace: str = "",
+        ca: str = "",
+        exact: bool = False,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -120,7 +129,7 @@ class Client:
             headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
             timeout=httpx.Timeout(30.0, connect=5.0),
             transport=transport,
-            verify=_trust(self.url),
+            verify=_trust(self.url, ca, exact),
             # A proxy of the environment is not for a server on this machine.
             trust_env=urlsplit(self.url).hostname not in _LOCAL,
         )
@@ -223,6 +232,11 @@ class Client:
     def revoke_token(self, id: int) -> None:
         """Make a token worthless."""
         self._send("DELETE", f"/tokens/{id}")
+
+    @property
+    def fleet(self) -> FleetCalls:
+        """Workers, pools, credentials of workers."""
+        return FleetCalls(self._call, self._items, self._send)
 
     @property
     def schedules(self) -> ScheduleCalls:
@@ -456,8 +470,16 @@ def _segment(name: str) -> str:
     return quote(name.strip(), safe="")
 
 
-def _trust(url: str) -> ssl.SSLContext | bool:
+def _traced(trace: str) -> dict[str, str]:
+    """A header, as long as it can be one."""
+    return {"traceparent": trace} if trace and trace.isascii() and trace.isprintable() and len(trace) < 300 else {}
+
+
+def _trust(url: str, ca: str, exact: bool) -> ssl.SSLContext:
     """Loading the certificates costs 20 ms; plain http needs none."""
     if url.lower().startswith("https://"):
-        return True
+        try:
+            return trusting(ca, exact=exact and bool(ca))
+        except BadAuthority as error:
+            raise ClientError(str(error), "check RESIT_CA") from error
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -99,6 +99,7 @@ class EnvironmentDoc(TypedDict):
     platform: str
     schedule: str
     disabled: bool
+    pool: str
 
 
 class SnoozeDoc(TypedDict):

@@ -23,6 +23,8 @@ ALIVE_SECONDS = 3.0
 IDLE_ALIVE_SECONDS = 10.0
 AGAIN_SECONDS = 0.5
 JOBS_SECONDS = 30.0
+LEAST_SECONDS = 1.0
+"""The least time between two words of this worker, however much happens."""
 LAST_SECONDS = 1.0
 """How long a worker that leaves waits to be heard saying so."""
 SHUN_SECONDS = 3.0
@@ -155,6 +157,7 @@ class Agent:
     def _start(self, work: RunWork, slots: int, execution: Any) -> None:
         doing.info("run %s: %s", work.run, "lists its tests" if isinstance(work, PlanWork) else "takes part")
         self._works[work] = slots
+        self._speak.set()
         self._later(self._carry_out(work, execution), f"run {work.run}")
 
     def _later(self, what: Coroutine[Any, Any, None], name: str | None = None) -> None:
@@ -181,6 +184,7 @@ class Agent:
             if isinstance(work, ShardWork) and work.failed:
                 self._shun(work.run)
             self._used -= self._works.pop(work)
+            self._speak.set()
             doing.info("run %s: is left", work.run)
             self._freed.set()
 
@@ -228,6 +232,7 @@ class Agent:
             busy = self._works or self._tools.voices.unheard()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ALIVE_SECONDS if busy else IDLE_ALIVE_SECONDS):
+                    await asyncio.sleep(LEAST_SECONDS)
                     await self._speak.wait()
 
     def _report(self, *, leaving: bool = False) -> bytes:
