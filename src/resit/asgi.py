@@ -49,7 +49,7 @@ def serve(settings: Settings) -> int:
             app,
             ssl_certfile=certificate.certificate if certificate else None,
             ssl_keyfile=certificate.key if certificate else None,
-            log_config=None,  # its lines are ours
+            log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=2,
             server_header=False,
@@ -127,7 +127,7 @@ def _lifespan(server: Server) -> Callable[[FastAPI], AbstractAsyncContextManager
 
 
 @asynccontextmanager
-async def _worker(settings: Settings, address: Address) -> AsyncGenerator[None]:
+async def _worker(settings: Settings, url: str, address: Address) -> AsyncGenerator[None]:
     """One worker process beside the server, started again when it dies."""
     if not settings.worker:
         yield
@@ -144,8 +144,6 @@ async def _worker(settings: Settings, address: Address) -> AsyncGenerator[None]:
         server=url,
         ca=certificate.own if certificate else "",
         exact=True,
-        log_format=settings.log_format,
-        log_level=settings.log_level,
     ).write(path)
     holder: list[asyncio.subprocess.Process] = []
     stopping = asyncio.Event()

@@ -13,7 +13,6 @@ from typing import Any
 
 from resit.api.context import Services
 from resit.bootstrap.broker import brokered
-from resit.bootstrap.observe import tracer, watching
 from resit.bootstrap.planes import duties_of, this_plane
 from resit.bootstrap.tls import workers_address
 from resit.broker.address import Address
@@ -196,7 +195,7 @@ async def running(server: Server) -> AsyncGenerator[Address]:
     """The control plane at work: broker, loops, answers. Yields what the worker beside it presents to the broker."""
     async with AsyncExitStack() as stack:
         found = await stack.enter_async_context(brokered(server.settings, server.services.fleet))
-        server.broker = broker = found.control
+        broker = found.control
         server.signals = signals = Signals()
         await answer(broker, server.work)
         fleet = server.services.fleet

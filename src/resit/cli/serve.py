@@ -8,7 +8,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from resit.cli import listening
-from resit.cli.options import LogFormat, LogLevel
 from resit.cli.settings import CommandError, Exit
 from resit.config import Settings, default_data_dir
 from resit.domain.errors import ResitError

@@ -72,8 +72,7 @@ class Common:
         from resit.client import Client
 
         server = find_server(self.data)
-        trace = os.environ.get("TRACEPARENT", "")
-        return Client(server.url, server.token, trace=trace, ca=server.ca, exact=server.exact)
+        return Client(server.url, server.token, ca=server.ca, exact=server.exact)
 
 
 COMMON = Common()

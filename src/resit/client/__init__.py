@@ -105,8 +105,7 @@ def closed(run: RunDoc) -> bool:
 class Client:
     """A connection to one server. A context manager; safe to use from several threads.
 
-    ``trace``: a W3C traceparent; runs that are requested become part of that trace. ``ca`` and ``exact``: whom to
-    trust, see :func:`resit.integrations.trust.trusting`. Raises :class:`ClientError` for a ``ca`` that can't be read.
+    ``ca`` and ``exact``: whom to trust, see :func:`resit.integrations.trust.trusting`. Raises :class:`ClientError` for a ``ca`` that can't be read.
     """
 
     def __init__(
@@ -114,7 +113,6 @@ class Client:
         url: str,
         token: str,
         *,
-        trace: str = "",
         ca: str = "",
         exact: bool = False,
         transport: httpx.BaseTransport | None = None,
@@ -468,11 +466,6 @@ def _segment(name: str) -> str:
     if name.strip() in ("", ".", ".."):
         raise Refused(f"{name!r} is no name", status=404, code="not_found")
     return quote(name.strip(), safe="")
-
-
-def _traced(trace: str) -> dict[str, str]:
-    """A header, as long as it can be one."""
-    return {"traceparent": trace} if trace and trace.isascii() and trace.isprintable() and len(trace) < 300 else {}
 
 
 def _trust(url: str, ca: str, exact: bool) -> ssl.SSLContext:
