@@ -120,7 +120,7 @@ class Batch:
     ``limits``: a process that is over one of them is ended; the test in flight is *errored* and says so, with the place
     where it hung if that can be found out, and the rest goes on in a new process as after a death (after ``total``:
     nothing goes on). An executor that keeps no limits is cancelled by the worker a few seconds later, and every test
-    of the batch that is not done is errored.
+    of the batch that is not done is errored. Each event is a sign of life for the worker, an empty log too.
     """
 
     number: int

@@ -12,6 +12,7 @@ from typing import Any
 
 from resit.domain.events import Log
 from resit.domain.plan import PlannedTest, unique
+from resit.domain.wire import MAX_SUITE
 from resit.executors import playwright_command as command
 from resit.executors.playwright_events import BatchFold, described, planned_tests
 from resit.executors.process import Exit, SpoolTail, TestProcess
@@ -92,7 +93,7 @@ class PlaywrightSession:
     async def run(self, batch: Batch, lane: int, sink: Sink) -> BatchEnd:
         """Execute ``batch``; ``lane`` is of no account. See :meth:`resit.plugin.Session.run`."""
         fold = self._fold = BatchFold(batch.tests)
-        watch = Watch(batch.limits)
+        watch = Watch(batch.limits, tell=lambda: sink(Log("")))
         if self._stopped:
             fold.stop()
         while not self._stopped and (tests := fold.next_tests()):

@@ -105,7 +105,7 @@ class PytestSession:
 
     async def run(self, batch: Batch, lane: int, sink: Sink) -> BatchEnd:
         """Execute a batch: in one process, and in further ones as long as a process dies and leaves tests over."""
-        progress, watch = Progress(batch.tests), Watch(batch.limits)
+        progress, watch = Progress(batch.tests), Watch(batch.limits, tell=lambda: sink(Log("")))
         problems: list[str] = []
         while progress.left and not self._stopped:
             progress.next_process()

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from resit.executors.process import Exit, TestProcess
@@ -27,10 +28,13 @@ class Overdue:
 class Watch:
     """Watches over the processes of one batch, or of one listing; ``name`` is its word in messages.
 
-    :meth:`sign` is to be called for each sign of life: an event, output.
+    :meth:`sign` is to be called for each sign of life: an event, output. ``tell`` is called now and then while there
+    are such, for who watches over the executor.
     """
 
-    def __init__(self, limits: Limits, name: str = "batch") -> None:
+    def __init__(self, limits: Limits, name: str = "batch", tell: Callable[[], None] = lambda: None) -> None:
+        self._tell = tell
+        self._signed = False
         self._limits = limits
         self._name = name
         self._began = time.monotonic()
@@ -49,6 +53,7 @@ class Watch:
     def sign(self) -> None:
         """Something was heard."""
         self._silent = 0.0
+        self._signed = True
 
     @property
     def silent(self) -> bool:
@@ -72,6 +77,9 @@ class Watch:
                     return ending.result()
                 if tick is None:
                     continue
+                if self._signed:
+                    self._signed = False
+                    self._tell()
                 # Not the time on the clock: a worker that was itself stopped, or whose machine slept, heard nothing.
                 self._silent += min(time.monotonic() - began, 2 * tick)
                 if over := self._over():

@@ -77,7 +77,7 @@ def test_a_test_that_hangs_costs_only_itself(tmp_path: Path) -> None:
     assert "most recent call first" in heard.log
     assert not heard.end.problems
     print(f"two hangs: {took:.1f} s")
-    assert took < 10
+    assert took < 20
 
 
 @pytest.mark.parametrize(
@@ -111,6 +111,7 @@ def test_output_and_results_are_signs_of_life(tmp_path: Path) -> None:
     names = ["test_p.py::test_prints", *(f"test_p.py::test_quick[{n}]" for n in range(6))]
     heard, _ = carry_out(tmp_path, {"test_p.py": text}, *names, ini="addopts = -s")
     assert set(heard.said.values()) == {"passed"}
+    assert Log("") in heard.events  # half a line is no event: the worker must hear of it all the same
 
 
 def test_a_test_that_prints_for_ever_is_over_the_batch_limit(tmp_path: Path) -> None:
