@@ -12,7 +12,6 @@ from typing import Any
 
 from resit.domain.events import Log
 from resit.domain.plan import PlannedTest, unique
-from resit.domain.wire import MAX_SUITE
 from resit.executors import playwright_command as command
 from resit.executors.playwright_events import BatchFold, described, planned_tests
 from resit.executors.process import Exit, SpoolTail, TestProcess
