@@ -94,7 +94,7 @@ class Fault:
     """Something that goes wrong. ``again``: seconds within which what was cut off goes on (architecture, section 4)."""
 
     name: str
-    strike: Callable[[Resit], None]
+    strike: Callable[[Any], None]
     again: float
     may_repeat: bool = True
     """False: nothing of the run's work dies, so no test is executed twice."""
@@ -179,11 +179,11 @@ FAULTS = (
 )
 
 
-def strike(resit: Resit, suite: Path, log: Path, fault: Fault, chance: random.Random) -> Round:
+def strike(resit: Resit, suite: Path, log: Path, fault: Fault, chance: random.Random, shards: int = 2) -> Round:
     """One run under one fault, and the account of it."""
     log.unlink(missing_ok=True)
     found = Round(fault.name)
-    project = resit.project(suite, shards=2)
+    project = resit.project(suite, shards=shards)
     run = resit.trigger(project, variables={"LOG": str(log)})
     until(lambda: sum(line.word == "end" for line in read(log)) >= 3, "the first tests have run", 40)
     time.sleep(chance.uniform(0.0, 2.0))
