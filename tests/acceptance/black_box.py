@@ -110,10 +110,15 @@ class Command:
 
 
 class Resit:
-    """A server of our own, and clients of it. ``data`` outlives the process."""
+    """A server of our own, and clients of it. ``data`` outlives the process, and so does ``database``, if it has one
+    besides its data folder."""
 
-    def __init__(self, folder: Path, slots: int = 2) -> None:
+    new_database: Callable[[], str] = staticmethod(lambda: "")
+    """Makes a database for a server that is given none; see ``conftest``."""
+
+    def __init__(self, folder: Path, slots: int = 2, database: str = "") -> None:
         self.folder = folder
+        self.database = database or Resit.new_database()
         self.data = folder / "data"
         self.slots = slots
         self.port = free_port()
@@ -134,7 +139,7 @@ class Resit:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **STRAYS},
+                env={**os.environ, **STRAYS, **({"RESIT_DATABASE_URL": self.database} if self.database else {})},
                 start_new_session=True,
             )
 

@@ -1,11 +1,27 @@
-"""Servers and suites for the tests of this folder."""
+"""Servers and suites for the tests of this folder. ``RESIT_TEST_DATABASE=postgresql`` gives the servers PostgreSQL."""
 
+import os
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from black_box import Resit, Suites, free_port
+
+from resit.testing.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _databases() -> Iterator[None]:
+    """A database for every server, where it is not to be in its data folder."""
+    if os.environ.get("RESIT_TEST_DATABASE") != "postgresql":
+        yield
+        return
+    with PostgresServer(careful=True) as server:
+        numbers = count(1)
+        Resit.new_database = staticmethod(lambda: server.create(f"resit{next(numbers)}"))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,6 +32,8 @@ _driver: Any = pg8000.dbapi
 _PREFIX = "resit-postgres-"
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_STARTER = ThreadPoolExecutor(1, "postgres")
+"""A child is told of its parent's end when the thread that started it ends: this one lives as long as the process."""
 _HBA = """\
 local all all trust
 host all locked 127.0.0.1/32 scram-sha-256
@@ -169,7 +172,8 @@ class PostgresServer:
         """Start, and wait until it answers. The port stays the same over restarts."""
         command = [str(self._bin / "postgres"), "-D", str(self.data)]
         with (self.folder / "log").open("ab") as log:
-            process: subprocess.Popen[Any] = subprocess.Popen(
+            process = _STARTER.submit(
+                subprocess.Popen[Any],
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -178,9 +182,9 @@ class PostgresServer:
                 cwd=self.folder,
                 # Of its own group: Ctrl-C in a terminal is for the tests.
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - it calls the kernel alone
+                preexec_fn=_die_with_parent,
                 **self._identity,
-            )
+            ).result()
         self._process = process
         end = time.monotonic() + START_SECONDS
         while True:
