@@ -10,7 +10,13 @@ from resit.cli.settings import EXIT_CODES, Exit
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "cli.md"
 COMMANDS = helptext.commands(make_app())
-GROUPS = [(name,) for name in ("project", "env", "token", "user", "org", "test-plan", "schedule", "snooze", "webhook")]
+GROUPS = [
+    (name,)
+    for name in (
+        "project", "env", "token", "user", "org", "test-plan", "schedule", "snooze", "webhook",
+        "pool", "worker-credential", "db",
+    )
+]  # fmt: skip
 
 
 def test_the_page_is_up_to_date():
@@ -30,6 +36,9 @@ def test_every_command_of_the_contract_is_there():
         "run", "rerun", "watch", "runs", "show", "cancel", "logs", "junit", "flaky", "change",
         "schedule", "schedule create", "schedule list", "schedule show", "schedule set", "schedule pause",
         "schedule resume", "schedule run", "schedule remove",
+        "worker", "workers", "pool", "pool create", "pool set", "pool list", "pool remove",
+        "worker-credential", "worker-credential create", "worker-credential list", "worker-credential revoke",
+        "db", "db check", "db upgrade", "backup", "restore",
     } == {" ".join(words) for words in COMMANDS}  # fmt: skip
 
 
