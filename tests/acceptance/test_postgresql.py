@@ -83,9 +83,8 @@ def test_a_run_and_what_failed_again(serving: Serving, suite: Suites, log: Path)
 
     _reads(resit, slug, first["id"])
     checked = resit.cli("db", "check", env={"RESIT_DATABASE_URL": resit.database})
-    assert (checked.code, checked.out) == (0, "All is well: version 0005, 2 runs with 8 tests, 0 files.\n"), (
-        checked.said
-    )
+    assert checked.code == 0, checked.said
+    assert "2 runs with 8 tests" in checked.out
 
     # The password is known to the server alone.
     texts = [
