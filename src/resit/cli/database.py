@@ -76,6 +76,38 @@ def upgrade(*, data: Data = None, database_url: DatabaseUrl = "") -> int:
 
 
 @db.command
+def copy(
+    *,
+    to: Annotated[str, Parameter(env_var="RESIT_COPY_TO", metavar="URL", help="The other database, which is empty.")],
+    data: Data = None,
+    database_url: DatabaseUrl = "",
+) -> int:
+    """Copy everything into another database, in one transaction: to move from the embedded one to PostgreSQL, or back.
+
+    Stop the server before: what it writes afterwards is not copied. The first database stays as it is. Then start the
+    server with the other one and the same data folder, which keeps the secret key and the files of artifacts.
+
+    Example: resit db copy --to postgresql://resit:PASSWORD@db.example.org/resit
+    """
+    from resit.storage.connect import connect
+    from resit.storage.copying import copied
+
+    settings = _settings(data, database_url)
+    console, tables, rows = output.console(), 0, 0
+    try:
+        source, target = connect(settings.database_url), connect(to)
+        _there(source)
+        for number in copied(source, target):
+            tables, rows = tables + 1, rows + number
+        source.dispose()
+        target.dispose()
+    except ResitError as error:
+        raise _refused(error) from error
+    output.say(console, f"Copied {rows} rows of {tables} tables.")
+    return Exit.GREEN
+
+
+@db.command
 def check(
     *,
     data: Data = None,

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 
 from resit.cli.main import call
 from resit.cli.settings import Exit
-from resit.storage import migrate
+from resit.storage import migrate, tables
 from resit.storage.connect import connect, transaction
 from resit.testing.postgres import PostgresServer
 from resit.testing.world import World
@@ -145,6 +145,45 @@ def test_an_empty_database_has_no_schema(postgres: PostgresServer, capsys: pytes
     assert "there is no schema: resit db upgrade makes it" in capsys.readouterr().out
     assert call(["db", "upgrade", "--database-url", url]) == Exit.GREEN
     assert "it was empty" in capsys.readouterr().out
+
+
+def test_everything_moves(kept: Kept, postgres: PostgresServer, tmp_path: Path) -> None:
+    """To the other kind of database and on from there: what is read is the same, and new numbers follow."""
+    kept.change("INSERT INTO tokens (prefix, digest, name) VALUES ('p', 'd', 'ümläut \U0001f600')")
+    if not kept.url:
+        with transaction(kept.engine, write=True) as db:
+            db.execute(text("UPDATE runs SET reason = :odd"), {"odd": "a\0b"})
+    postgres.drop("moved")
+    other = postgres.create("moved") if not kept.url else f"sqlite:///{tmp_path / 'moved.db'}"
+    code, said = kept.call("copy", "--to", other)
+    assert (code, said.partition(" rows ")[0]) == (Exit.GREEN, f"Copied {sum(rows(kept.engine).values())}"), said
+    engine = connect(other)
+    assert rows(engine) == rows(kept.engine)
+    before, after = World(tmp_path, kept.engine), World(tmp_path, engine)
+    for run in (kept.run, kept.open):
+        assert after.dump(after.run(run.id)) == before.dump(before.run(run.id)).replace("a\\x00b", "a\ufffdb")
+    assert after.carry_out(after.run(kept.open.id)).counts.passed == 1
+    assert after.trigger().id == kept.open.id + 1
+    code, said = kept.call("copy", "--to", other)
+    assert code == Exit.UNAVAILABLE
+    assert "not empty: it has rows in " in said
+    engine.dispose()
+
+
+def rows(engine: Engine) -> dict[str, int]:
+    with transaction(engine, write=False) as db:
+        return {
+            table.name: len(db.execute(select(table)).all())
+            for table in tables.metadata.sorted_tables
+            if table.name not in ("workers", "duties", "control_planes", "rate_windows")
+        }
+
+
+def test_what_is_not_of_this_version_is_not_copied(kept: Kept, tmp_path: Path) -> None:
+    kept.change("UPDATE alembic_version SET version_num = '0004'")
+    code, said = kept.call("copy", "--to", f"sqlite:///{tmp_path / 'old.db'}")
+    assert code == Exit.UNAVAILABLE
+    assert "at version 0004, not 0005: resit db upgrade first" in said
 
 
 def test_a_damaged_file(kept: Kept) -> None:
