@@ -23,6 +23,7 @@ from resit.bootstrap.tls import shown
 from resit.broker.address import Address
 from resit.broker.certificates import Shown
 from resit.config import Settings
+from resit.telemetry import logs
 
 log = logging.getLogger("resit")
 WORKER_STOP_SECONDS = 8.0
@@ -34,9 +35,7 @@ def serve(settings: Settings) -> int:
 
     Raises OSError when the port is taken or another server uses the data folder.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the addresses of webhooks
+    logs.configure(settings.log_format, settings.log_level)
     data, address = settings.data, (settings.host, settings.port)
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with alone(data), _listen(*address) as listener:
@@ -49,7 +48,7 @@ def serve(settings: Settings) -> int:
             app,
             ssl_certfile=certificate.certificate if certificate else None,
             ssl_keyfile=certificate.key if certificate else None,
-            log_level="warning",
+            log_config=None,  # its lines are ours
             access_log=False,
             timeout_graceful_shutdown=2,
             server_header=False,
@@ -108,9 +107,16 @@ class _Http(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def _end(self, number: int) -> None:
-        if self._resit.signals is not None:
-            self._resit.signals.close()
-        self.handle_exit(number, None)
+        """The first time: not ready any more, and the end after a while. Once more: now."""
+        signals, seconds = self._resit.signals, self._resit.settings.drain_seconds
+        again = signals is None or signals.closing
+        if signals is not None:
+            signals.close()
+        if seconds and not again:
+            log.info("no new clients are wanted; the end is in %.0f s", seconds)
+            asyncio.get_running_loop().call_later(seconds, self.handle_exit, number, None)
+        else:
+            self.handle_exit(number, None)
 
 
 def _lifespan(server: Server) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -144,6 +150,8 @@ async def _worker(settings: Settings, url: str, address: Address) -> AsyncGenera
         server=url,
         ca=certificate.own if certificate else "",
         exact=True,
+        log_format=settings.log_format,
+        log_level=settings.log_level,
     ).write(path)
     holder: list[asyncio.subprocess.Process] = []
     stopping = asyncio.Event()

@@ -14,6 +14,13 @@ def default_data_dir(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(base).expanduser() / "resit"
 
 
+def traces_wanted(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the traces of runs are to be sent somewhere, by OpenTelemetry's usual variables."""
+    endpoint = environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    off = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    return bool(endpoint) and not off and environ.get("OTEL_TRACES_EXPORTER", "otlp").strip() in ("", "otlp")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the operator decided. ``slots``: tests places of the embedded worker (0: one a core)."""
@@ -44,6 +51,18 @@ class Settings:
     """True: who opens an artifact is sent on to the object store, instead of being served through us."""
     log_format: str = "text"
     """``text`` for people, ``json`` for machines."""
+    log_level: str = "info"
+    """The least that is logged: ``debug``, ``info``, ``warning`` or ``error``."""
+    access_log: bool = False
+    """True: each request that was answered is logged."""
+    metrics_open: bool = False
+    """True: whoever reaches the server may read its metrics."""
+    traces: bool = False
+    """True: the traces of runs are sent to where OpenTelemetry's variables say."""
+    drain_seconds: float = 0.0
+    """How long the server answers on after it was told to end, saying that it is not ready any more."""
+    min_free: int = 256 * 1024 * 1024
+    """Bytes that must be free in the data folder for the server to be ready."""
     url: str = ""
     """The URL under which users reach the server; empty: what it listens on."""
     ccextractor_reads: int = 120

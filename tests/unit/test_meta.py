@@ -15,6 +15,7 @@ SKIP = ("executors.injected", "storage.migrations")
 ALONE = """
 import importlib, os, sys, traceback, warnings
 import fastapi, sqlalchemy, httpx, nats, cryptography.fernet, alembic, rich, cyclopts, uvicorn, pytest, hypothesis
+import prometheus_client, opentelemetry.sdk.trace, opentelemetry.exporter.otlp.proto.http.trace_exporter
 warnings.simplefilter("error")
 failed = False
 for name in sys.argv[1:]:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from swagger_ui_bundle import swagger_ui_path
 
@@ -29,7 +29,9 @@ from resit.api.native import (
     schedules,
     upkeep,
     uploads,
+    watching,
 )
+from resit.api.observe import Observed
 from resit.api.qatech import app as qatech
 
 DOCS = "/resit/v1/docs"
@@ -55,14 +57,10 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
         # One state, so that there is one place where the services are.
         dialect.state = app.state
     app.add_middleware(Faces, dialects=dialects, root=urlsplit(services.url).path.rstrip("/"))
+    app.add_middleware(Observed)
     errors.install(app)
-    for part in (routes, upkeep, schedules, fleet, badges, insights, people, events, reports, uploads):
+    for part in (routes, upkeep, schedules, fleet, badges, insights, people, events, reports, uploads, watching):
         app.include_router(part.router)
-
-    @app.get("/healthz", include_in_schema=False)
-    def healthz() -> PlainTextResponse:  # pyright: ignore[reportUnusedFunction] # registered above
-        """Requests are served."""
-        return PlainTextResponse("ok\n")
 
     @app.get(DOCS, include_in_schema=False)
     def docs(request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction] # registered above

@@ -1,21 +1,25 @@
 """What routes get at: the services and reads of this server, and who is asking."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
 from resit.config import Settings
+from resit.control.health import Health
 from resit.control.signals import Signals
+from resit.control.watch import Sample, Watch
 from resit.domain.access import Principal
 from resit.domain.errors import Unauthenticated
 from resit.ports import Artifacts, Clock, Ids, Rates, Signer, Store
 from resit.ports.insights import Insights
 from resit.ports.reads import Reads
+from resit.ports.telemetry import SILENT, Telemetry
 from resit.services.access import Access
 from resit.services.cases import Cases
 from resit.services.catalog import Catalog
+from resit.services.doctor import Doctor
 from resit.services.fleet import Fleet
 from resit.services.people import Organizations, People
 from resit.services.queue import Queue
@@ -27,6 +31,17 @@ from resit.services.snoozes import Snoozes
 from resit.services.test_plans import TestPlans
 from resit.services.webhooks import Webhooks
 from resit.services.work import Work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """What those get at who watch the server. ``page``: metrics with these gauges, in a form that the reader takes."""
+
+    health: Health
+    watch: Watch
+    doctor: Doctor
+    page: Callable[[Sequence[Sample], str], tuple[bytes, str]]
+    version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +74,8 @@ class Services:
     ids: Ids
     signals: Callable[[], Signals]
     url: str
+    telemetry: Telemetry = SILENT
+    watching: Watching | None = None
 
 
 async def services(request: Request) -> Services:

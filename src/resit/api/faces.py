@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resit.api.ccextractor import app as ccextractor
 from resit.api.empirical import app as empirical
+from resit.api.observe import note
 from resit.api.qatech import app as qatech
 
 NAMES = {"ccextractor": ccextractor.owns, "qatech": qatech.owns, "empirical": empirical.owns}
@@ -52,4 +53,8 @@ class Faces:
         name, path = face(path)
         if path != scope["path"]:
             scope = {**scope, "path": path, "raw_path": path.encode("utf-8", "surrogateescape")}
-        await dict(self.dialects).get(name, self.app)(scope, receive, send)
+        try:
+            await dict(self.dialects).get(name, self.app)(scope, receive, send)
+        finally:
+            # Whoever watches is outside, and has another scope.
+            note(name, scope)

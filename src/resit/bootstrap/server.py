@@ -13,6 +13,7 @@ from typing import Any
 
 from resit.api.context import Services
 from resit.bootstrap.broker import brokered
+from resit.bootstrap.observe import tracer, watching
 from resit.bootstrap.planes import duties_of, this_plane
 from resit.bootstrap.tls import workers_address
 from resit.broker.address import Address
@@ -26,14 +27,17 @@ from resit.control.reconciler import Reconciler
 from resit.control.scheduler import Scheduler
 from resit.control.signals import Signals
 from resit.control.steward import Steward
+from resit.control.storyteller import Storyteller
 from resit.domain.access import Principal, Scope
 from resit.domain.errors import Suspended, Unauthenticated, Unavailable
 from resit.integrations.cron import CronTimes
 from resit.integrations.keys import KeySigner, load_key
+from resit.integrations.metrics import Metrics
 from resit.integrations.places import open_artifacts
 from resit.integrations.webhooks import HttpNotifier
 from resit.integrations.world import SystemClock, SystemIds
-from resit.ports import Artifacts, Duties
+from resit.ports import Artifacts, ControlBroker, Duties
+from resit.ports.telemetry import Telemetry, Tracer
 from resit.services.access import Access
 from resit.services.cases import Cases
 from resit.services.catalog import Catalog
@@ -58,6 +62,7 @@ from resit.storage.migrate import upgrade
 from resit.storage.rates import SqliteRates
 from resit.storage.reads import SqlReads
 from resit.storage.shared_rates import SqlRates
+from resit.storage.stories import SqlStories
 from resit.storage.unit_of_work import SqlStore
 
 log = logging.getLogger(__name__)
@@ -82,6 +87,11 @@ class Server:
     url: str
     """Where the server itself listens; users may reach it under another (``services.url``)."""
     duties: Duties
+    telemetry: Telemetry
+    tracer: Tracer | None
+    """Who takes the traces of runs."""
+    broker: ControlBroker | None = None
+    """None while the control plane does not run."""
     signals: Signals | None = None
 
     def told(self) -> Signals:
@@ -106,7 +116,10 @@ def build(settings: Settings) -> Server:
     own = f"{'https' if settings.https else 'http'}://{_reachable(settings.host)}:{settings.port}"
     work.upload_url = own + UPLOAD_PATH
     url = settings.url.rstrip("/") or own
-    duties = duties_of(settings, engine, this_plane(settings, url, key))
+    plane, metrics = this_plane(settings, url, key), Metrics()
+    duties = duties_of(settings, engine, plane)
+    traces = tracer(settings, plane.name)
+    work.traced = traces is not None
     services = Services(
         settings=settings,
         access=Access(store, clock, ids),
@@ -134,6 +147,18 @@ def build(settings: Settings) -> Server:
         ids=ids,
         signals=lambda: server.told(),  # noqa: PLW0108 - the server is made below
         url=url,
+        telemetry=metrics,
+        watching=watching(
+            settings,
+            engine,
+            store=store,
+            clock=clock,
+            duties=duties,
+            artifacts=artifacts,
+            metrics=metrics,
+            broker=lambda: server.broker,
+            draining=lambda: server.signals is None or server.signals.closing,
+        ),
     )
     server = Server(
         settings=settings,
@@ -145,6 +170,8 @@ def build(settings: Settings) -> Server:
         clock=clock,
         url=own,
         duties=duties,
+        telemetry=metrics,
+        tracer=traces,
     )
     return server
 
@@ -195,7 +222,7 @@ async def running(server: Server) -> AsyncGenerator[Address]:
     """The control plane at work: broker, loops, answers. Yields what the worker beside it presents to the broker."""
     async with AsyncExitStack() as stack:
         found = await stack.enter_async_context(brokered(server.settings, server.services.fleet))
-        broker = found.control
+        server.broker = broker = found.control
         server.signals = signals = Signals()
         await answer(broker, server.work)
         fleet = server.services.fleet
@@ -204,7 +231,9 @@ async def running(server: Server) -> AsyncGenerator[Address]:
         notifier = HttpNotifier(allow_private=server.settings.allow_private_webhooks)
         stack.push_async_callback(notifier.close)
         notices = Notices(server.store, server.clock, server.services.signer)
-        steward = Steward(server.duties)
+        steward, stories = Steward(server.duties), SqlStories(server.store.engine)
+        if server.tracer is not None:
+            stack.callback(server.tracer.close)
         recovery = Recovery(server.store, server.clock)
         loops: list[Any] = [
             steward.run(),
@@ -213,6 +242,7 @@ async def running(server: Server) -> AsyncGenerator[Address]:
             steward.keep(Dispatch(server.store, broker, signals, server.planner).run),
             steward.keep(Reconciler(recovery, broker, signals).run),
             steward.keep(Notifying(notices, notifier, signals).run),
+            steward.keep(Storyteller(stories, server.clock, server.telemetry, server.tracer).run),
             steward.keep(Scheduler(server.services.schedules, server.services.queue, signals).run),
         ]
         if server.settings.database:

@@ -295,6 +295,11 @@ class BundledServer:
         self._lock = lock
 
 
+def find_server() -> str:
+    """The path of the nats-server that would be started. Raises :class:`ServerFailed` when there is none."""
+    return _binary()
+
+
 def _binary() -> str:
     if named := os.environ.get("RESIT_NATS_SERVER"):
         return named

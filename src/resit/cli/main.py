@@ -24,7 +24,15 @@ _COMMANDS = {
     "Keep": ("test_plans:test_plan", "snoozes:snooze", "webhooks:webhook"),
     "Look": ("runs:runs", "runs:show", "logs:logs", "reports:junit", "insights:flaky"),
     "Work": ("worker:worker", "fleet:workers", "fleet:pool", "fleet:worker_credential"),
-    "Operate": ("backup:backup", "backup:restore", "people:user", "people:org", "database:db", "nats:nats_key"),
+    "Operate": (
+        "doctor:doctor",
+        "backup:backup",
+        "backup:restore",
+        "people:user",
+        "people:org",
+        "database:db",
+        "nats:nats_key",
+    ),
 }
 """The commands of each group of the help page, with the module that holds them."""
 

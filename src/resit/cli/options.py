@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -15,6 +15,14 @@ _MANY = (1, None)
 
 RunRef = Annotated[str, Parameter(help="Number, short id or uuid of the run.")]
 ProjectRef = Annotated[str, Parameter(help="Slug of the project.")]
+LogFormat = Annotated[
+    Literal["text", "json"],
+    Parameter(env_var="RESIT_LOG_FORMAT", help="A log for people, or one JSON object a line.", show_default=True),
+]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    Parameter(env_var="RESIT_LOG_LEVEL", help="The least that is logged.", show_default=True),
+]
 Wait = Annotated[bool, Parameter(help="Follow the run to its end; the exit code tells how it came out.")]
 Junit = Annotated[
     Path | None, Parameter(metavar="FILE", help="With --wait: write the run as a JUnit file when it is over.")

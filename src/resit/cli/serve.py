@@ -8,8 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from resit.cli import listening
+from resit.cli.options import LogFormat, LogLevel
 from resit.cli.settings import CommandError, Exit
-from resit.config import Settings, default_data_dir
+from resit.config import Settings, default_data_dir, traces_wanted
 from resit.domain.errors import ResitError
 
 
@@ -81,6 +82,13 @@ def serve(
     allow_private_webhooks: Annotated[
         bool, Parameter(help="Let webhooks lead to this machine and its private networks.")
     ] = False,
+    log_format: LogFormat = "text",
+    log_level: LogLevel = "info",
+    access_log: Annotated[bool, Parameter(help="Log each request that was answered.")] = False,
+    metrics_open: Annotated[bool, Parameter(help="Let anybody read /metrics, without a token.")] = False,
+    drain_seconds: Annotated[
+        float, Parameter(metavar="S", help="When told to end: say so at /readyz, and answer for so long.")
+    ] = 0.0,
 ) -> int:
     """Serve Resit on this machine: API, database, broker and worker in one command.
 
@@ -102,6 +110,8 @@ def serve(
     listening.check(host=host, url=url, workers_listen=workers_listen, nats_url=nats_url, cert=tls_cert, key=tls_key)
     if min(ccextractor_reads, ccextractor_writes) < 0:
         raise CommandError("a limit is 0 or more requests a minute")
+    if not 0 <= drain_seconds <= 3600:
+        raise CommandError(f"--drain-seconds {drain_seconds:g}: from 0 to 3600")
     from resit.asgi import serve as run_server
 
     # A worker that is started from here has no business with the database.
@@ -129,6 +139,12 @@ def serve(
                 ccextractor_reads=ccextractor_reads,
                 ccextractor_writes=ccextractor_writes,
                 allow_private_webhooks=allow_private_webhooks,
+                log_format=log_format,
+                log_level=log_level,
+                access_log=access_log,
+                metrics_open=metrics_open,
+                traces=traces_wanted(),
+                drain_seconds=drain_seconds,
             )
         )
     except KeyboardInterrupt:

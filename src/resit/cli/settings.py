@@ -72,7 +72,8 @@ class Common:
         from resit.client import Client
 
         server = find_server(self.data)
-        return Client(server.url, server.token, ca=server.ca, exact=server.exact)
+        trace = os.environ.get("TRACEPARENT", "")
+        return Client(server.url, server.token, trace=trace, ca=server.ca, exact=server.exact)
 
 
 COMMON = Common()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn, Self, cast
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
@@ -55,6 +56,10 @@ QUIET_SECONDS = 30.0
 """An event stream that is silent for longer is taken for dead and opened again."""
 PATIENCE_SECONDS = 300.0
 """How long :meth:`Client.follow` waits for a server that is away (a restart) before it gives up."""
+DOCTOR_SECONDS = 300.0
+"""To read a large database through takes its time."""
+_DATE_SECONDS = 2.0
+"""The time in an answer is of a whole second, and may be one second old."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -105,7 +110,8 @@ def closed(run: RunDoc) -> bool:
 class Client:
     """A connection to one server. A context manager; safe to use from several threads.
 
-    ``ca`` and ``exact``: whom to trust, see :func:`resit.integrations.trust.trusting`. Raises :class:`ClientError` for a ``ca`` that can't be read.
+    ``trace``: a W3C traceparent; runs that are requested become part of that trace. ``ca`` and ``exact``: whom to
+    trust, see :func:`resit.integrations.trust.trusting`. Raises :class:`ClientError` for a ``ca`` that can't be read.
     """
 
     def __init__(
@@ -113,6 +119,7 @@ class Client:
         url: str,
         token: str,
         *,
+        trace: str = "",
         ca: str = "",
         exact: bool = False,
         transport: httpx.BaseTransport | None = None,
@@ -124,7 +131,7 @@ class Client:
         self._clock = clock
         self._http = httpx.Client(
             base_url=self.url,
-            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+            headers={"Authorization": f"Bearer {token}", "Accept": "application/json", **_traced(trace)},
             timeout=httpx.Timeout(30.0, connect=5.0),
             transport=transport,
             verify=_trust(self.url, ca, exact),
@@ -141,6 +148,31 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    # The server itself
+
+    def doctor(self, *, integrity: bool = False) -> dict[str, Any]:
+        """What is wrong with the server, as it finds itself."""
+        words = {"params": {"integrity": "true"}} if integrity else {}
+        return self._call("GET", "/doctor", timeout=DOCTOR_SECONDS, **words)
+
+    def answers(self, url: str) -> bool:
+        """Whether a Resit answers at this address, seen from here."""
+        try:
+            answer = self._http.get(f"{url.rstrip('/')}/healthz", headers={"Authorization": ""}, timeout=5.0)
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return False
+        return answer.status_code == 200 and answer.text == "ok\n"
+
+    def clock_ahead(self) -> float:
+        """By how many seconds the server's clock is ahead of ours; 0 as far as nobody can tell, which is a second."""
+        before = time.time()
+        try:
+            said = self._http.get(f"{self.url}/healthz", timeout=5.0).headers.get("date", "")
+            theirs = parsedate_to_datetime(said).timestamp()
+        except (httpx.HTTPError, ValueError):
+            return 0.0
+        return max(0.0, theirs - time.time()) + min(0.0, theirs + _DATE_SECONDS - before)
 
     # Projects, environments
 
@@ -466,6 +498,11 @@ def _segment(name: str) -> str:
     if name.strip() in ("", ".", ".."):
         raise Refused(f"{name!r} is no name", status=404, code="not_found")
     return quote(name.strip(), safe="")
+
+
+def _traced(trace: str) -> dict[str, str]:
+    """A header, as long as it can be one."""
+    return {"traceparent": trace} if trace and trace.isascii() and trace.isprintable() and len(trace) < 300 else {}
 
 
 def _trust(url: str, ca: str, exact: bool) -> ssl.SSLContext:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from threading import Lock
 
 from resit.domain.errors import Unavailable
 from resit.domain.status import Outcome
@@ -35,6 +36,7 @@ class Storyteller:
         self._waiting: dict[int, Ended] = {}
         self._pause = 0.0
         self._again_at = 0.0
+        self._lock = Lock()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -50,6 +52,11 @@ class Storyteller:
 
     def once(self) -> int:
         """One look; how many runs had ended since the last one."""
+        with self._lock:
+            # A look of which nobody waits for the end any more may still go on, in its thread.
+            return self._once()
+
+    def _once(self) -> int:
         found = self._stories.untold(AT_ONCE, list(self._waiting))
         for ended in found:
             self._count(ended)

@@ -3,33 +3,18 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from resit.domain.errors import ResitError
-from resit.ports import BrokerAway, Clock, ControlBroker, Duties
+from resit.ports import BrokerAway, Clock, ControlBroker, Duties, Plane
 from resit.ports.broker import Unread
-from resit.ports.telemetry import Gauge, Standing, Standings
+from resit.ports.telemetry import Gauge, Look, Standing, Standings
 
 log = logging.getLogger(__name__)
 KEEP_SECONDS = 5.0
 """How long what was seen is good."""
 PLANES_SECONDS = 15.0
 """A control plane that was silent for longer does not count."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What was seen. None: who knows it did not answer."""
-
-    standing: Standing | None
-    outbox_age: float
-    planes: int | None
-    connected: bool
-    reconnects: int
-    unread: Unread | None
-    connections: tuple[int, int]
-    disk_free: int
 
 
 Sample = tuple[Gauge, tuple[str, ...], float]
@@ -75,10 +60,10 @@ class Watch:
             disk_free=self._disk_free(),
         )
 
-    def _database(self) -> tuple[Standing | None, int | None]:
+    def _database(self) -> tuple[Standing | None, Sequence[Plane] | None]:
         try:
             standing = self._standings.standing(self._clock.now())
-            return standing, len(self._duties.planes(PLANES_SECONDS))
+            return standing, self._duties.planes(PLANES_SECONDS)
         except ResitError as away:
             log.info("the database does not say how things stand: %s", away)
             return None, None
@@ -112,7 +97,7 @@ def samples(look: Look) -> Iterator[Sample]:
         yield Gauge.INGEST_UNREAD, (), look.unread.messages
         yield Gauge.INGEST_OLDEST, (), look.unread.oldest_seconds
     if look.planes is not None:
-        yield Gauge.PLANES, (), look.planes
+        yield Gauge.PLANES, (), len(look.planes)
     if look.standing is not None:
         yield Gauge.OUTBOX_AGE, (), look.outbox_age
         yield from _of_standing(look.standing)

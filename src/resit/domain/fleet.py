@@ -101,6 +101,8 @@ class Worker:
     credential_id: int | None = None
     started_at: float = 0.0
     seen_at: float = 0.0
+    skew: float = 0.0
+    """Seconds by which its clock is ahead of the control plane's; what its words took on their way is in it."""
 
     def alive(self, now: float) -> bool:
         """True when the worker was heard of a moment ago."""

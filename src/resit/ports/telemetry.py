@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from resit.domain.doctor import Database, WebhookFact
 from resit.domain.trace import Ended, Story, Trace
+from resit.ports.broker import Unread
+from resit.ports.world import Plane
 
 
 class Counted(StrEnum):
@@ -211,6 +214,40 @@ class Standings(Protocol):
 
     def connections(self) -> tuple[int, int]:
         """The connections of this process to the database: in use, and idle."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What was seen of a server. None: who knows it did not answer."""
+
+    standing: Standing | None
+    outbox_age: float
+    planes: Sequence[Plane] | None
+    connected: bool
+    reconnects: int
+    unread: Unread | None
+    connections: tuple[int, int]
+    disk_free: int
+
+
+class Symptoms(Protocol):
+    """Reads for the doctor: what is asked when somebody wants to know what is wrong."""
+
+    def database(self, *, integrity: bool) -> Database:
+        """How the database is; one that is away says so. ``integrity``: have it check itself, which reads all of it."""
+        ...
+
+    def environments(self, limit: int) -> Sequence[tuple[str, str]]:
+        """Environments that are in use, as ``project/environment``, with the pool that each says."""
+        ...
+
+    def failing_webhooks(self, limit: int) -> Sequence[WebhookFact]:
+        """Webhooks whose first notice was tried in vain."""
+        ...
+
+    def unbounded_projects(self) -> int:
+        """Projects that keep their runs for ever."""
         ...
 
 

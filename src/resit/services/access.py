@@ -9,6 +9,7 @@ from resit.domain.ids import secret_digest
 from resit.domain.project import check_text
 from resit.ports import Clock, Ids, Store, Transaction
 from resit.services.catalog import find_project
+from resit.telemetry import requests
 
 PREFIX = 12
 """Characters of a secret that are stored to find it by; too few to guess the rest."""
@@ -104,6 +105,7 @@ class Access:
             name, email, role = user.name, user.email, user.role
         if suspended and (role is not Role.ADMIN or token.project_id is not None):
             raise Suspended("the organization is suspended: ask its operator (resit org set --no-suspended)")
+        requests.by(name)
         return Principal(name, token.project_id, frozenset(token.scopes), role, token.user_id, token.id, email)
 
     def tokens(self, principal: Principal) -> Sequence[Token]:

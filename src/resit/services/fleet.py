@@ -29,6 +29,8 @@ SEEN_SECONDS = 60.0
 POOL_CHANGES = ("labels", "description")
 _LONGEST_NAME = 200
 _LONGEST_WORD = 64
+_FAR = 3652 * 86400.0
+"""Seconds; no clock is further off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ def heard(pool: str, report: Mapping[str, Any], now: float) -> Worker:
         credential_id=_number(credential) if credential else None,
         started_at=now - _ago(report.get("up", 0.0)),
         seen_at=now,
+        skew=_skew(report.get("clock"), now),
     )
 
 
@@ -76,6 +79,11 @@ def _number(value: Any) -> int:
     if not 0 <= number < MAX_NUMBER:
         raise ValueError("not a number of ours")
     return number
+
+
+def _skew(theirs: Any, ours: float) -> float:
+    """How far ahead a clock is; 0 for one that does not say."""
+    return 0.0 if theirs is None else min(max(-_FAR, float(theirs) - ours), _FAR)
 
 
 def _ago(value: Any) -> float:

@@ -21,6 +21,7 @@ from resit.services.desk import Desk
 from resit.services.pools import pool_for
 from resit.services.requests import MAX_NUMBER, Request, check_tests
 from resit.services.sources import foreseen, need_tests, planned_source, size
+from resit.telemetry.requests import current
 
 
 def find_run(tx: Transaction, ids: Ids, principal: Principal, name: str | int) -> Run:
@@ -223,6 +224,7 @@ class Runs:
             environment_id=environment.id,
             pool=pool_for(tx, environment.pool, now),
             triggered_by=principal.name,
+            trace=_trace(),
             created_at=now,
             touched_at=now,
         )
@@ -275,6 +277,12 @@ class Runs:
     def _remember(self, tx: Transaction, project: Project, key: str, request: str, run: Run) -> None:
         if key:
             tx.runs.remember(f"{project.id}/{key}", request, run.id, run.created_at)
+
+
+def _trace() -> str:
+    """The trace that a request is part of; empty when it said nothing of one, and for runs that begin by the clock."""
+    asked = current()
+    return asked.trace if asked else ""
 
 
 def _said(origin: Run, again: Again) -> str:

@@ -9,6 +9,7 @@ from resit.domain.errors import Conflict, NotFound, Unauthenticated
 from resit.domain.fleet import FORGET_SECONDS
 from resit.domain.project import Environment, Project
 from resit.domain.run import Run
+from resit.domain.trace import traceparent
 from resit.ports import ArtifactRow, Clock, Signer, Store, Transaction
 from resit.services import shards
 from resit.services.catalog import whole_source
@@ -32,6 +33,8 @@ class Work:
     def __init__(self, store: Store, clock: Clock, signer: Signer) -> None:
         self._store, self._clock, self._signer = store, clock, signer
         self.upload_url = ""
+        self.traced = False
+        """True when somebody takes the traces of runs."""
         self._swept_at = 0.0
 
     def spec(self, pool: str, run_id: int, worker: str = "") -> dict[str, Any]:
@@ -53,7 +56,7 @@ class Work:
             "source": _source(project, source, run),
             "executor": project.executor,
             "config": project.config,
-            "variables": _variables(environment, secrets, run),
+            "variables": _variables(environment, secrets, run, traceparent(run, traced=self.traced)),
             "secrets": sorted({value for value in secrets.values() if value}),
             "total_shards": run.total_shards,
             "deadline": run.deadline,
@@ -198,10 +201,11 @@ def _source(project: Project, source: str, run: Run) -> dict[str, str]:
     }
 
 
-def _variables(environment: Environment, secrets: Mapping[str, str], run: Run) -> dict[str, str]:
+def _variables(environment: Environment, secrets: Mapping[str, str], run: Run, trace: str) -> dict[str, str]:
     """Later words win: environment, its secrets, the build's URL, the run's own variables.
 
-    ``ENV_SLUG`` names the environment (Empirical, study 2.3).
+    ``ENV_SLUG`` names the environment (Empirical, study 2.3). ``trace`` is for tests that make spans of their own.
     """
     build = {"BUILD_URL": run.build.url} if run.build.url else {}
-    return {"ENV_SLUG": environment.slug, **environment.variables, **secrets, **build, **run.variables}
+    begun = {"TRACEPARENT": trace} if trace else {}
+    return {"ENV_SLUG": environment.slug, **begun, **environment.variables, **secrets, **build, **run.variables}

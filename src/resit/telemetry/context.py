@@ -25,6 +25,13 @@ def fields() -> Mapping[str, Value]:
     return _BOUND.get(_NOTHING)
 
 
+def bind(**said: Value | None) -> None:
+    """From here on this task, and what it begins, is about this too. None: as it was."""
+    if wrong := said.keys() - FIELDS.keys():
+        raise ValueError(f"no fields of a log: {sorted(wrong)}")
+    _BOUND.set({**fields(), **{name: value for name, value in said.items() if value is not None}})
+
+
 @contextmanager
 def bound(
     *,
@@ -34,20 +41,11 @@ def bound(
     attempt: str | None = None,
     worker: str | None = None,
     pool: str | None = None,
-    request: str | None = None,
 ) -> Generator[None]:
     """Everything that is logged inside of the block, and by what begins there, is about this. None: as it was."""
-    said: dict[str, Value | None] = {
-        "run": run,
-        "shard": shard,
-        "batch": batch,
-        "attempt": attempt,
-        "worker": worker,
-        "pool": pool,
-        "request": request,
-    }
-    token = _BOUND.set({**fields(), **{name: value for name, value in said.items() if value is not None}})
+    before = _BOUND.set(fields())
     try:
+        bind(run=run, shard=shard, batch=batch, attempt=attempt, worker=worker, pool=pool)
         yield
     finally:
-        _BOUND.reset(token)
+        _BOUND.reset(before)

@@ -13,7 +13,10 @@ from typing import Any, cast
 
 from sqlalchemy import Engine, event
 
-from resit.api.context import Services
+from resit import __version__
+from resit.api.context import Services, Watching
+from resit.bootstrap.observe import watching
+from resit.bootstrap.planes import SoleDuties
 from resit.config import Settings
 from resit.control.signals import Signals
 from resit.domain import wire
@@ -25,7 +28,8 @@ from resit.domain.run import PlanFacts, Run
 from resit.integrations.cron import CronTimes
 from resit.integrations.files import FolderArtifacts
 from resit.integrations.keys import KeySigner
-from resit.ports import Outgoing
+from resit.integrations.metrics import Metrics
+from resit.ports import Outgoing, Plane
 from resit.ports.reads import LedgerFilter, RunFilter
 from resit.services.access import Access
 from resit.services.cases import Cases
@@ -147,6 +151,7 @@ class World:
         self.reports = RunReports(self.reads, self.clock)
         self.insights = SqlInsights(self.engine)
         self.rates = SqliteRates(folder / "rates.db")
+        self.metrics = Metrics()
         self.artifacts = FolderArtifacts(folder / "artifacts")
 
     def services(self, **settings: Any) -> Services:
@@ -178,6 +183,22 @@ class World:
             ids=self.ids,
             signals=lambda: cast("Signals", self.signals),
             url="http://resit.test",
+            watching=self.watching(),
+            telemetry=self.metrics,
+        )
+
+    def watching(self) -> Watching:
+        """What those get at who watch a server: one that has no broker."""
+        return watching(
+            Settings(data=self.folder),
+            self.engine,
+            store=self.store,
+            clock=self.clock,
+            duties=SoleDuties(Plane(name="here", version=__version__)),
+            artifacts=self.artifacts,
+            metrics=self.metrics,
+            broker=lambda: None,
+            draining=lambda: self.signals.closing,
         )
 
     # ------------------------------------------------------------ what there is

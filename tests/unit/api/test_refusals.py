@@ -288,6 +288,7 @@ ROUTES = [
     ("DELETE", "/webhooks/1", "runs:write"),
     ("POST", "/webhooks/1/test", "runs:write"),
     ("GET", "/workers", "system:read"),
+    ("GET", "/doctor", "admin"),
     ("GET", "/pools", "system:read"),
     ("POST", "/pools", "admin"),
     ("PATCH", "/pools/linux", "admin"),
@@ -301,7 +302,7 @@ ROUTES = [
     ("GET", "/organization", "system:read"),
     ("PATCH", "/organization", "admin"),
 ]
-OF_ALL = ("/users", "/organization", "/workers", "/pools", "/worker-credentials")
+OF_ALL = ("/doctor", "/users", "/organization", "/workers", "/pools", "/worker-credentials")
 """What belongs to no project; who may come in there is tested with them (``test_people``, ``test_fleet``)."""
 SENT: dict[str, dict[str, Any]] = {
     "/projects": {"slug": "x", "source": "/", "executor": "pytest"},

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from resit.domain import errors
+from resit.telemetry.requests import current
 
 STATUS: dict[type[errors.ResitError], HTTPStatus] = {
     errors.InvalidInput: HTTPStatus.BAD_REQUEST,
@@ -91,7 +92,13 @@ def too_large(_request: Request, limit: int) -> JSONResponse:
 
 def broken(_request: Request, _error: Exception) -> JSONResponse:
     """A fault of ours; its traceback is in the server's log and nowhere else."""
-    return problem(500, "internal", "the server failed to answer; its log says why")
+    asked = current()
+    about = {"request": asked.id} if asked else {}
+    answer = problem(500, "internal", "the server failed to answer; its log says why", **about)
+    # Nobody else puts it on: this is made outside of all that could.
+    if asked:
+        answer.headers["X-Request-Id"] = asked.id
+    return answer
 
 
 def install(app: FastAPI) -> None:
