@@ -19,6 +19,7 @@ from resit.broker.link import CONNECT_SECONDS, PAUSE, Link, Missing, Refused
 from resit.broker.nkeys import Issuer
 from resit.broker.pull import pull
 from resit.broker.streams import ACK_WAIT, COPIES, EVENTS_ACK_WAIT, Streams
+from resit.domain.errors import Unavailable
 from resit.ports import BrokerAway, Delivery, Gate, Job, Urgency
 from resit.ports.broker import Unread
 
@@ -276,6 +277,9 @@ class NatsControlBroker:
                 pool = subjects.pool_of(message.subject)
                 self._streams.heard_of(pool)
                 data = await handler(pool, message.data)
+            except Unavailable as away:
+                _LOG.warning("the question %r waits: %s", question, away)
+                headers = {words.REFUSAL: type(away).__name__}
             except Exception as error:
                 _LOG.exception("the question %r could not be answered", question)
                 headers = {words.REFUSAL: type(error).__name__}
