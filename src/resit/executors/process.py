@@ -131,7 +131,7 @@ class TestProcess:
         returncode = self._process.returncode
         return Exit(None, "SIGKILL") if returncode is None else Exit.of(returncode)
 
-    async def stop(self, grace: float = 3.0) -> Exit:
+    async def stop(self, grace: float = 2.5) -> Exit:
         """End the process and all it started: SIGINT to the group, ``grace`` seconds, SIGKILL, then the survivors.
 
         May be called again, also at the same time, and after the end. Takes at most ``grace`` + 2 seconds.
