@@ -22,6 +22,7 @@ bench: setup ## how fast the HTTP APIs answer on this machine, and what it inges
 ROUNDS ?= 24
 chaos: setup ## kill things under running tests and check the account: make chaos ROUNDS=50 (20 s a round)
 	$(BIN)/python scripts/chaos.py --rounds $(ROUNDS)
+	RESIT_CHAOS=all $(BIN)/pytest -s tests/acceptance/test_cluster.py
 
 lint:
 	$(BIN)/ruff check .

@@ -179,6 +179,11 @@ FAULTS = (
 )
 
 
+def rounds(faults: Sequence[Fault], usual: Sequence[str]) -> list[Fault]:
+    """The faults of these names; all of them where ``RESIT_CHAOS`` is set, as ``make chaos`` does."""
+    return [fault for fault in faults if os.environ.get("RESIT_CHAOS") or fault.name in usual]
+
+
 def strike(resit: Resit, suite: Path, log: Path, fault: Fault, chance: random.Random, shards: int = 2) -> Round:
     """One run under one fault, and the account of it."""
     log.unlink(missing_ok=True)
