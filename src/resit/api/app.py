@@ -25,6 +25,7 @@ from resit.api.native import (
     insights,
     people,
     reports,
+    retention,
     routes,
     schedules,
     upkeep,
@@ -59,7 +60,20 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
     app.add_middleware(Faces, dialects=dialects, root=urlsplit(services.url).path.rstrip("/"))
     app.add_middleware(Observed)
     errors.install(app)
-    for part in (routes, upkeep, schedules, fleet, badges, insights, people, events, reports, uploads, watching):
+    for part in (
+        routes,
+        upkeep,
+        schedules,
+        fleet,
+        badges,
+        insights,
+        people,
+        events,
+        reports,
+        retention,
+        uploads,
+        watching,
+    ):
         app.include_router(part.router)
 
     @app.get(DOCS, include_in_schema=False)

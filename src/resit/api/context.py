@@ -24,6 +24,7 @@ from resit.services.fleet import Fleet
 from resit.services.people import Organizations, People
 from resit.services.queue import Queue
 from resit.services.resources import Resources
+from resit.services.retention import Retention
 from resit.services.run_reports import RunReports
 from resit.services.runs import Runs
 from resit.services.schedules import Schedules
@@ -62,6 +63,7 @@ class Services:
     snoozes: Snoozes
     test_plans: TestPlans
     resources: Resources
+    retention: Retention
     webhooks: Webhooks
     reads: Reads
     reports: RunReports

@@ -24,6 +24,7 @@ from resit.control.intake import Intake
 from resit.control.notifier import Notifying
 from resit.control.peers import Peers
 from resit.control.reconciler import Reconciler
+from resit.control.retention import Tidying
 from resit.control.scheduler import Scheduler
 from resit.control.signals import Signals
 from resit.control.steward import Steward
@@ -49,6 +50,7 @@ from resit.services.planning import Planner
 from resit.services.queue import Queue
 from resit.services.recovery import Recovery
 from resit.services.resources import Resources
+from resit.services.retention import Retention
 from resit.services.run_reports import RunReports
 from resit.services.runs import Runs
 from resit.services.schedules import Schedules
@@ -61,6 +63,7 @@ from resit.storage.insights import SqlInsights
 from resit.storage.migrate import upgrade
 from resit.storage.rates import SqliteRates
 from resit.storage.reads import SqlReads
+from resit.storage.retention import SqlRetention
 from resit.storage.shared_rates import SqlRates
 from resit.storage.stories import SqlStories
 from resit.storage.unit_of_work import SqlStore
@@ -135,6 +138,7 @@ def build(settings: Settings) -> Server:
         snoozes=Snoozes(store, clock),
         test_plans=TestPlans(store, clock),
         resources=Resources(store, clock, signer),
+        retention=Retention(store, SqlRetention(engine), artifacts, clock, ids, metrics),
         webhooks=Webhooks(store, clock, ids, signer),
         reads=reads,
         reports=RunReports(reads, clock),
@@ -243,6 +247,7 @@ async def running(server: Server) -> AsyncGenerator[Address]:
             steward.keep(Reconciler(recovery, broker, signals).run),
             steward.keep(Notifying(notices, notifier, signals).run),
             steward.keep(Storyteller(stories, server.clock, server.telemetry, server.tracer).run),
+            steward.keep(Tidying(server.services.retention).run),
             steward.keep(Scheduler(server.services.schedules, server.services.queue, signals).run),
         ]
         if server.settings.database:

@@ -21,13 +21,15 @@ from resit.cli.settings import EXIT_CODES, CommandError, Exit
 _COMMANDS = {
     "Begin": ("serve:serve", "projects:project", "projects:env", "tokens:token"),
     "Run": ("trigger:run", "trigger:rerun", "runs:watch", "runs:change", "runs:cancel", "schedules:schedule"),
-    "Keep": ("test_plans:test_plan", "snoozes:snooze", "webhooks:webhook"),
+    "Keep": ("retention:keep", "test_plans:test_plan", "snoozes:snooze", "webhooks:webhook"),
     "Look": ("runs:runs", "runs:show", "logs:logs", "reports:junit", "insights:flaky"),
     "Work": ("worker:worker", "fleet:workers", "fleet:pool", "fleet:worker_credential"),
     "Operate": (
         "doctor:doctor",
         "backup:backup",
         "backup:restore",
+        "retention:usage",
+        "retention:retention",
         "people:user",
         "people:org",
         "database:db",

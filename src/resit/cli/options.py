@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from resit.cli.settings import CommandError
+from resit.cli.sizes import read_size
 
 _MANY = (1, None)
 
@@ -61,6 +62,7 @@ In = Annotated[str | None, Parameter(name="--in", metavar="30m", help="Start tha
 
 _SCP = re.compile(r"[\w.-]+@[\w.-]+:")
 _URL = re.compile(r"(?:https?|ssh|git|file)://", re.IGNORECASE)
+_NUMBER = re.compile(r"\d{1,12}(\.\d{1,3})?")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -117,6 +119,34 @@ def limit(text: str | None, flag: str) -> float | None:
     if text is None:
         return None
     return 0.0 if text.strip().lower() in ("none", "0") else seconds(text, flag)
+
+
+def number(text: str | None, flag: str) -> float | None:
+    """A number of 0 or more, ``none`` as 0; None for what was not given."""
+    if text is None:
+        return None
+    word = text.strip().lower()
+    if word != "none" and not _NUMBER.fullmatch(word):
+        raise CommandError(f"{flag} {text!r}: write a number, or none", f"for example {flag} 30")
+    return 0.0 if word == "none" else float(word)
+
+
+def whole(text: str | None, flag: str) -> int | None:
+    """The same for whole numbers."""
+    if text is not None and "." in text:
+        raise CommandError(f"{flag} {text!r}: write a whole number, or none", f"for example {flag} 500")
+    found = number(text, flag)
+    return None if found is None else int(found)
+
+
+def size(text: str | None, flag: str) -> int | None:
+    """``20GB`` as bytes, ``none`` as 0; None for what was not given."""
+    if text is None:
+        return None
+    found = 0 if text.strip().lower() == "none" else read_size(text)
+    if found is None:
+        raise CommandError(f"{flag} {text!r}: write a size, or none", f"for example {flag} 20GB or {flag} 500MiB")
+    return found
 
 
 def start(at: str | None, later: str | None, now: datetime | None = None) -> str | None:

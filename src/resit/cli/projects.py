@@ -28,6 +28,11 @@ StallLimit = Annotated[
     str | None,
     Parameter(metavar="10m|none", help="How long test processes may be silent before they are ended, like 10m."),
 ]
+KeepDays = Annotated[str | None, Parameter(metavar="30|none", help="Retention: runs go that ended so many days ago.")]
+KeepRuns = Annotated[str | None, Parameter(metavar="500|none", help="Retention: only so many runs stay, the newest.")]
+KeepSize = Annotated[
+    str | None, Parameter(metavar="20GB|none", help="Retention: the oldest runs go whose files are beyond this sum.")
+]
 BatchLimit = Annotated[
     str | None, Parameter(metavar="30m|none", help="How long a batch of tests may take at most, like 30m.")
 ]
@@ -115,6 +120,9 @@ def change(
     time_limit: Annotated[str | None, Parameter(metavar="2h", help="How long a run may take at most, like 2h.")] = None,
     stall_limit: StallLimit = None,
     batch_limit: BatchLimit = None,
+    keep_days: KeepDays = None,
+    keep_runs: KeepRuns = None,
+    keep_size: KeepSize = None,
     common: Common = COMMON,
 ) -> int:
     """Change a project; what is not named stays.
@@ -132,6 +140,9 @@ def change(
         "time_limit": options.seconds(time_limit, "--time-limit") if time_limit else None,
         "stall_limit": options.limit(stall_limit, "--stall-limit"),
         "batch_limit": options.limit(batch_limit, "--batch-limit"),
+        "keep_days": options.number(keep_days, "--keep-days"),
+        "keep_runs": options.whole(keep_runs, "--keep-runs"),
+        "keep_bytes": options.size(keep_size, "--keep-size"),
     }
     changes = {key: value for key, value in wanted.items() if value is not None}
     if not changes:
@@ -175,6 +186,9 @@ def show(slug: ProjectRef, /, *, common: Common = COMMON) -> int:
         "max_runs",
         "priority",
         "max_failures",
+        "keep_days",
+        "keep_runs",
+        "keep_bytes",
     )
     console.print(output.fields([(name, output.clean(found.get(name) or "")) for name in names]))
     console.print(_environments(found["environments"]))

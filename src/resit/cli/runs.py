@@ -156,6 +156,7 @@ def _details(client: "Client", run: "RunDoc", console: "Console") -> None:
                 ("priority", str(run.get("priority") or "")),
                 ("stops", f"after {run['max_failures']} failures" if run.get("max_failures") else ""),
                 ("cancelled", _cancelled(run)),
+                ("kept", "yes, whatever the limits of its project say" if run.get("kept") else ""),
                 ("requested", output.local_time(run["created_at"])),
                 ("not before", output.local_time(run.get("start_at"))),
                 ("started", output.local_time(run["started_at"])),

@@ -327,6 +327,18 @@ class Client:
         fields = {"json": {"reason": reason}} if reason else {}
         return self._run(self._call("POST", f"/runs/{_segment(run)}/cancel", **fields))
 
+    def keep_run(self, run: str, *, kept: bool) -> RunDoc:
+        """Keep a run, whatever the limits of its project say; or no longer."""
+        return self._run(self._call("POST" if kept else "DELETE", f"/runs/{_segment(run)}/keep"))
+
+    def usage(self) -> dict[str, Any]:
+        """What projects, the database and the disk take."""
+        return self._call("GET", "/usage")
+
+    def remove_runs(self, project: str = "", *, dry_run: bool = False) -> dict[str, Any]:
+        """Remove runs beyond the limits, for some seconds; ``done`` in the answer says whether that was all."""
+        return self._call("POST", "/retention", json={"project": project, "dry_run": dry_run})
+
     def lineage(self, run: str) -> LineageDoc:
         """A run's family of re-runs and the verdict over it."""
         return cast("LineageDoc", self._call("GET", f"/runs/{_segment(run)}/lineage"))

@@ -41,6 +41,7 @@ class RunDoc(TypedDict):
     summary: str
     selection: str
     source_run_id: int | None
+    kept: bool
     reason: str
     tags: list[str]
     branch: str
@@ -84,6 +85,9 @@ class ProjectDoc(TypedDict):
     priority: int
     max_failures: int
     repository: str
+    keep_days: float
+    keep_runs: int
+    keep_bytes: int
     environments: list["EnvironmentDoc"]
 
 

@@ -70,6 +70,8 @@ class Run:
     counts: Counts = Counts()
     selection: Selection = Selection()
     source_run_id: int | None = None
+    source_gone: int | None = None
+    """The number of its source, when retention has removed that."""
     reason: str = ""
     branch: str = ""
     pinned: bool = False

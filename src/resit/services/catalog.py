@@ -22,6 +22,7 @@ from resit.domain.project import (
     check_variables,
     split_login,
 )
+from resit.domain.retention import check_policy
 from resit.domain.schedule import check_schedule
 from resit.domain.selection import Filters
 from resit.ports import Clock, Cron, Ids, Signer, Store, Transaction
@@ -38,7 +39,7 @@ MAX_NUMBER = 2**53
 """Greater than any number of a row, and still within every database's."""
 PROJECT_CHANGES = (
     *("name", "branch", "shards", "time_limit", "stall_limit", "batch_limit", "max_runs", "priority", "max_failures"),
-    "repository",
+    *("repository", "keep_days", "keep_runs", "keep_bytes"),
 )
 """What can be changed of a project; the rest says which tests there are, and its runs have relied on that."""
 ENVIRONMENT_CHANGES = (
@@ -361,6 +362,7 @@ def _check_project(project: Project) -> None:
         raise InvalidInput(f"max_runs: 1 to {MAX_RUNS}, or 0 for no limit", field="max_runs")
     check_priority(project.priority)
     check_max_failures(project.max_failures)
+    check_policy(project.keep_days, project.keep_runs, project.keep_bytes)
     if project.repository and not REPOSITORY.fullmatch(project.repository):
         raise InvalidInput(f"{project.repository[:80]!r} is no repository: 'owner/name'", field="repository")
 

@@ -122,8 +122,13 @@ class Work:
         return run.id
 
     def uploaded(self, run_id: int, artifact: str, size: int) -> None:
-        """An artifact of the run is stored; its name and test come with the result that refers to it."""
+        """An artifact of the run is stored; its name and test come with the result that refers to it.
+
+        Raises :class:`NotFound` when the run has gone meanwhile: then its file is the caller's to delete.
+        """
         with self._store.write() as tx:
+            if tx.runs.get(run_id) is None:
+                raise NotFound(f"run {run_id} is gone")
             _need_own(run_id, artifact, tx.results.artifact(artifact))
             tx.results.save_artifact(ArtifactRow(id=artifact, run_id=run_id, size=size, stored=True))
 

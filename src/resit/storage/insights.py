@@ -42,6 +42,7 @@ def _within(which: Window) -> list[ColumnElement[bool]]:
         _R.c.created_at >= which.start,
         _R.c.created_at < which.end,
         _R.c.status.in_(_OVER),
+        ~_R.c.gone,
     ]
     if which.environment_id is not None:
         found.append(_R.c.environment_id == which.environment_id)

@@ -24,8 +24,9 @@ VIEW = (
     )
     .join(_P, _P.c.id == _R.c.project_id)
     .join(_E, _E.c.id == _R.c.environment_id)
+    .where(~_R.c.gone)
 )
-"""Runs with the names of their projects and environments."""
+"""Runs with the names of their projects and environments, but those that retention takes apart."""
 
 CASE = select(_C, (func.coalesce(_C.c.listed_in, 0) == func.coalesce(_P.c.listed_in, -1)).label("active")).join(
     _P, _P.c.id == _C.c.project_id

@@ -117,6 +117,7 @@ def run(row: AnyRow) -> Run:
             Taken(selection.get("taken", "red")),
         ),
         source_run_id=row["source_run_id"],
+        source_gone=row["source_gone"],
         reason=row["reason"],
         branch=row["branch"],
         pinned=row["pinned"],

@@ -17,14 +17,18 @@ _OPEN = [status.value for status in RunStatus if status.open]
 _WAITING = RunStatus.REQUESTED.value
 
 
+_OTHERS = ("id", "told_at", "gone", "source_gone")
+"""What others than services say of a run."""
 # Made once: to make them anew for each of fifty columns costs more than to execute them.
 _INSERT = insert(tables.runs).returning(tables.runs.c.id)
 _UPDATE = (
     update(tables.runs)
     .where(tables.runs.c.id == bindparam("b_id"))
-    .values({column.name: bindparam(column.name) for column in tables.runs.c if column.name not in ("id", "told_at")})
+    .values({column.name: bindparam(column.name) for column in tables.runs.c if column.name not in _OTHERS})
 )
 
+_THERE = select(tables.runs).where(~tables.runs.c.gone)
+"""The runs that retention does not take apart."""
 _PLACES = select(*(tables.runs.c[name] for name in Place.__dataclass_fields__))
 
 
@@ -45,7 +49,7 @@ class Runs:
         return replace(run, id=found.scalar_one())
 
     def get(self, id: int) -> Run | None:
-        row = self._db.execute(select(tables.runs).where(tables.runs.c.id == id)).mappings().first()
+        row = self._db.execute(_THERE.where(tables.runs.c.id == id)).mappings().first()
         return rows.run(row) if row else None
 
     def hold(self, ids: Collection[int]) -> Sequence[Run]:
@@ -57,7 +61,7 @@ class Runs:
     def _held(self, ids: Collection[int], *, skip: bool) -> Sequence[Run]:
         found: list[Run] = []
         for some in slices(sorted(ids)):
-            query = select(tables.runs).where(tables.runs.c.id.in_(some)).order_by(tables.runs.c.id)
+            query = _THERE.where(tables.runs.c.id.in_(some)).order_by(tables.runs.c.id)
             query = query.with_for_update(key_share=True, skip_locked=skip)
             found.extend(rows.run(row) for row in self._db.execute(query).mappings())
         return found

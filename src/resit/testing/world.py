@@ -42,6 +42,7 @@ from resit.services.queue import Queue
 from resit.services.recovery import Recovery
 from resit.services.requests import Request
 from resit.services.resources import Resources
+from resit.services.retention import Retention
 from resit.services.run_reports import RunReports
 from resit.services.runs import Runs
 from resit.services.schedules import Schedules
@@ -55,6 +56,7 @@ from resit.storage.insights import SqlInsights
 from resit.storage.migrate import upgrade
 from resit.storage.rates import SqliteRates
 from resit.storage.reads import SqlReads
+from resit.storage.retention import SqlRetention
 from resit.storage.unit_of_work import SqlStore
 from resit.testing import factories
 from resit.testing.factories import ADMIN, FakeClock, FakeIds
@@ -153,6 +155,8 @@ class World:
         self.rates = SqliteRates(folder / "rates.db")
         self.metrics = Metrics()
         self.artifacts = FolderArtifacts(folder / "artifacts")
+        self.retention = Retention(self.store, SqlRetention(engine), self.artifacts, self.clock, self.ids)
+        self.reports = RunReports(self.reads, self.artifacts, self.clock)
 
     def services(self, **settings: Any) -> Services:
         """What an application is made of."""
@@ -171,6 +175,7 @@ class World:
             snoozes=self.snoozes,
             test_plans=self.test_plans,
             resources=self.resources,
+            retention=self.retention,
             webhooks=self.webhooks,
             reads=self.reads,
             reports=self.reports,

@@ -260,6 +260,10 @@ ROUTES = [
     ("POST", "/runs/1/rerun", "runs:write"),
     ("GET", "/runs/1/tests", "results:read"),
     ("GET", "/runs/1/artifacts", "results:read"),
+    ("POST", "/runs/1/keep", "runs:write"),
+    ("DELETE", "/runs/1/keep", "runs:write"),
+    ("GET", "/usage", "system:read"),
+    ("POST", "/retention", "admin"),
     ("GET", "/runs/1/junit.xml", "results:read"),
     ("GET", "/artifacts/x", "results:read"),
     ("GET", "/runs/1/logs", "results:read"),
@@ -302,8 +306,8 @@ ROUTES = [
     ("GET", "/organization", "system:read"),
     ("PATCH", "/organization", "admin"),
 ]
-OF_ALL = ("/doctor", "/users", "/organization", "/workers", "/pools", "/worker-credentials")
-"""What belongs to no project; who may come in there is tested with them (``test_people``, ``test_fleet``)."""
+OF_ALL = ("/doctor", "/users", "/organization", "/workers", "/pools", "/worker-credentials", "/usage", "/retention")
+"""What belongs to no project; who may come in there is tested with them (``test_people``, ``test_fleet``, ``test_retention``)."""
 SENT: dict[str, dict[str, Any]] = {
     "/projects": {"slug": "x", "source": "/", "executor": "pytest"},
     "/projects/shop/environments": {"slug": "x"},

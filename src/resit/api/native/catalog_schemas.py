@@ -134,6 +134,9 @@ class ProjectOut(BaseModel):
     priority: int
     max_failures: int
     repository: str
+    keep_days: float = Field(description="Retention: runs of a greater age go; 0: no limit")
+    keep_runs: int = Field(description="Retention: runs beyond this number go; 0: no limit")
+    keep_bytes: int = Field(description="Retention: runs beyond this sum of their files go; 0: no limit")
     created_at: datetime | None
     environments: list[EnvironmentOut] = Field(default_factory=list[EnvironmentOut])
 

@@ -152,7 +152,7 @@ class ProblemOut(BaseModel):
 
 
 class RunOut(BaseModel):
-    """A run. Nothing in it changes after its end; its re-runs are told by its lineage."""
+    """A run. Nothing in it but ``kept`` changes after its end; its re-runs are told by its lineage."""
 
     id: int
     uuid: str
@@ -166,7 +166,8 @@ class RunOut(BaseModel):
     selection: SelectionKind
     tags: list[str]
     tests: list[str] = Field(description="The tests that were named, at most 100 of them")
-    source_run_id: int | None
+    source_run_id: int | None = Field(description="The run that it runs again; retention may have removed it")
+    kept: bool = Field(description="Retention leaves it alone")
     reason: str
     branch: str
     commit: str
@@ -214,7 +215,8 @@ class RunOut(BaseModel):
             selection=run.selection.kind,
             tags=list(run.selection.tags),
             tests=list(run.selection.tests[:100]),
-            source_run_id=run.source_run_id,
+            source_run_id=run.source_run_id or run.source_gone,
+            kept=run.kept,
             reason=run.reason,
             branch=run.branch,
             commit=run.commit,

@@ -34,6 +34,9 @@ class ProjectChange(Asked):
     priority: int = Field(default=0, description="Of runs that name none: -100 to 100, higher goes first")
     max_failures: int = Field(default=0, description="Of runs that name none: after so many they stop; 0: never")
     repository: Text = Field(default="", description="Owner and name of what is under test")
+    keep_days: float = Field(default=0, description="Retention: runs of a greater age go; 0: no limit")
+    keep_runs: int = Field(default=0, description="Retention: runs beyond this number go; 0: no limit")
+    keep_bytes: int = Field(default=0, description="Retention: runs beyond this sum of their files go; 0: no limit")
 
 
 class EnvironmentChange(Asked):

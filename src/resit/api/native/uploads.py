@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Header, Path, Request, Response
 
 from resit.api.context import Use, bearer
-from resit.domain.errors import InvalidInput
+from resit.domain.errors import Conflict, InvalidInput, NotFound
 from resit.ports import artifact_key
 
 PREFIX = "/resit/v1/uploads"
@@ -44,5 +44,9 @@ async def upload(
         name=unquote(name),
         content_type=kind,
     )
-    await asyncio.to_thread(use.work.uploaded, run, artifact_id, size)
+    try:
+        await asyncio.to_thread(use.work.uploaded, run, artifact_id, size)
+    except (NotFound, Conflict):
+        await asyncio.to_thread(use.artifacts.remove, artifact_key(run, artifact_id))
+        raise
     return Response(status_code=204)

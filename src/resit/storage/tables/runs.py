@@ -8,6 +8,7 @@ from resit.storage.tables.base import Id, Text, flag, large, metadata, text, tim
 _UNTOLD = sql("finished_at IS NOT NULL AND told_at IS NULL")
 _DELAYED = sql("start_at IS NOT NULL")
 """Few runs are delayed, and only those are looked for by their time."""
+# ``gone``: retention takes the run apart, and nobody reads it. ``source_gone``: the number of a source that went.
 
 runs = Table(
     "runs",
@@ -50,6 +51,8 @@ runs = Table(
     Column("start_at", Float),
     Column("schedule_id", Id),
     flag("kept"),
+    flag("gone"),
+    Column("source_gone", Id),
     text("trace"),
     Column("told_at", Float),
     Column("superseded_by", Id),
@@ -72,6 +75,7 @@ runs = Table(
     Index(None, "status"),
     Index("ix_runs_untold", "finished_at", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
     Index("ix_runs_start_at", "start_at", sqlite_where=_DELAYED, postgresql_where=_DELAYED),
+    Index("ix_runs_gone", "id", sqlite_where=sql("gone = 1"), postgresql_where=sql("gone")),
     sqlite_autoincrement=True,
 )  # fmt: skip
 
@@ -80,7 +84,7 @@ requests = Table(
     metadata,
     Column("key", Text, primary_key=True),
     text("digest"),
-    Column("run_id", Id, ForeignKey("runs.id"), nullable=False),
+    Column("run_id", Id, ForeignKey("runs.id"), nullable=False, index=True),
     time("created_at"),
 )
 
@@ -178,7 +182,8 @@ artifacts = Table(
     text("content_type"),
     large("size"),
     flag("stored"),
-    Index(None, "run_id", "id"),
+    # Sizes and whether it is stored are in it so that sums need nothing else.
+    Index(None, "run_id", "id", "stored", "size"),
 )
 
 logs = Table(

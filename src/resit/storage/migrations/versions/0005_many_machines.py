@@ -78,12 +78,18 @@ def upgrade() -> None:
         _flag("kept"),
         _text("trace"),
         sa.Column("told_at", sa.Float(), nullable=True),
+        _flag("gone"),
+        sa.Column("source_gone", _ID, nullable=True),
     ):
         op.add_column("runs", column)
     # Nobody waits to be told of what ended before.
     op.execute("UPDATE runs SET told_at = finished_at WHERE finished_at IS NOT NULL")
     untold = sa.text("finished_at IS NOT NULL AND told_at IS NULL")
     op.create_index("ix_runs_untold", "runs", ["finished_at"], sqlite_where=untold, postgresql_where=untold)
+    op.create_index("ix_runs_gone", "runs", ["id"], sqlite_where=sa.text("gone = 1"), postgresql_where=sa.text("gone"))
+    op.create_index("ix_requests_run_id", "requests", ["run_id"])
+    op.drop_index("ix_artifacts_run_id_id", "artifacts")
+    op.create_index("ix_artifacts_run_id_id_stored_size", "artifacts", ["run_id", "id", "stored", "size"])
     delayed = sa.text("start_at IS NOT NULL")
     op.create_index("ix_runs_start_at", "runs", ["start_at"], sqlite_where=delayed, postgresql_where=delayed)
     for column in (
