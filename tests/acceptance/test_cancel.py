@@ -49,6 +49,7 @@ def test_all_of_a_test_is_gone(resit: Resit, suite: Suites, tmp_path: Path, exec
     running = pids(tmp_path / "pids", 3)
     assert all(alive(pid) for pid in running)
     watching = resit.begin("watch", str(run), "--json")
+    until(lambda: resit.run(run)["counts"]["passed"] == 1, "the first result", 10)
 
     began = time.monotonic()
     resit.post(f"/runs/{run}/cancel")
