@@ -156,7 +156,6 @@ class World:
         self.metrics = Metrics()
         self.artifacts = FolderArtifacts(folder / "artifacts")
         self.retention = Retention(self.store, SqlRetention(engine), self.artifacts, self.clock, self.ids)
-        self.reports = RunReports(self.reads, self.artifacts, self.clock)
 
     def services(self, **settings: Any) -> Services:
         """What an application is made of."""
