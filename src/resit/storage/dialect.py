@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    Update,
     and_,
     bindparam,
     cast,
@@ -58,7 +60,7 @@ def insert_all(connection: Connection, statement: Insert, rows: Sequence[Mapping
         connection.execute(statement, rows)
         return
     table: Any = statement.table
-    names = list(rows[0])
+    names = tuple(rows[0])
     given = _given(table, names)
     whole = statement.from_select(names, select(*(given.c[name] for name in names)))
     for some in _pieces(rows):
@@ -69,22 +71,33 @@ def update_all(connection: Connection, table: Table, key: Collection[str], rows:
     """Change many rows, each found by its columns of ``key``, in few journeys. All name the same columns."""
     if not rows:
         return
-    names = list(rows[0])
-    changed = [name for name in names if name not in key]
+    names = tuple(rows[0])
     if not on_postgresql(connection):
-        found = and_(*(table.c[name] == bindparam(f"key_{name}") for name in key))
-        statement = update(table).where(found).values({name: bindparam(name) for name in changed})
         said = [{f"key_{name}" if name in key else name: row[name] for name in names} for row in rows]
-        connection.execute(statement, said)
+        connection.execute(_update_each(table, names, tuple(key)), said)
         return
+    for some in _pieces(rows):
+        connection.execute(_update_given(table, names, tuple(key)), {"given": some})
+
+
+# Made once: to make them anew costs as much as to execute them.
+
+
+@cache
+def _update_each(table: Table, names: tuple[str, ...], key: tuple[str, ...]) -> Update:
+    found = and_(*(table.c[name] == bindparam(f"key_{name}") for name in key))
+    return update(table).where(found).values({name: bindparam(name) for name in names if name not in key})
+
+
+@cache
+def _update_given(table: Table, names: tuple[str, ...], key: tuple[str, ...]) -> Update:
     given = _given(table, names)
     found = and_(*(table.c[name] == given.c[name] for name in key))
-    whole = update(table).where(found).values({name: given.c[name] for name in changed})
-    for some in _pieces(rows):
-        connection.execute(whole, {"given": some})
+    return update(table).where(found).values({name: given.c[name] for name in names if name not in key})
 
 
-def _given(table: Table, names: Sequence[str]) -> Any:
+@cache
+def _given(table: Table, names: tuple[str, ...]) -> Any:
     """Rows that come as JSON, with the columns of a table."""
     columns = [column(name, table.c[name].type) for name in names]
     found = func.json_to_recordset(cast(bindparam("given", type_=Text), JSON))

@@ -12,6 +12,10 @@ from resit.storage.dialect import insert_all, upsert
 
 _B = tables.batches
 _A = tables.attempts
+_STATES = select(
+    _B.c.run_id.label("b_run"), _B.c.number.label("b_number"), _B.c.ended.label("b_ended"), *_A.c
+).outerjoin(_A, _A.c.claim == _B.c.fence)
+"""Batches with the attempts that hold their fences."""
 _CUT = "\n[resit: the log is longer than {limit} characters; the rest was left out]\n"
 
 
@@ -26,26 +30,21 @@ class Batches:
         insert_all(self._db, insert(_B), values)
 
     def get(self, run_id: int, number: int) -> BatchState | None:
-        found = self._states(select(_B).where(_B.c.run_id == run_id, _B.c.number == number))
+        found = self._states(_STATES.where(_B.c.run_id == run_id, _B.c.number == number))
         return found[0] if found else None
 
     def open(self, run_id: int) -> Sequence[BatchState]:
-        return self._states(select(_B).where(_B.c.run_id == run_id, _B.c.ended.is_(False)).order_by(_B.c.number))
+        return self._states(_STATES.where(_B.c.run_id == run_id, _B.c.ended.is_(False)).order_by(_B.c.number))
 
     def _states(self, query: Select[Any]) -> list[BatchState]:
-        found = self._db.execute(query).mappings().all()
-        claims = [row["fence"] for row in found if row["fence"]]
-        held = (
-            {
-                row["claim"]: rows.attempt(row)
-                for row in self._db.execute(select(_A).where(_A.c.claim.in_(claims))).mappings()
-            }
-            if claims
-            else {}
-        )
         return [
-            BatchState(run_id=row["run_id"], number=row["number"], ended=row["ended"], fence=held.get(row["fence"]))
-            for row in found
+            BatchState(
+                run_id=row["b_run"],
+                number=row["b_number"],
+                ended=row["b_ended"],
+                fence=rows.attempt(row) if row["claim"] else None,
+            )
+            for row in self._db.execute(query).mappings()
         ]
 
     def end(self, run_id: int, number: int) -> None:

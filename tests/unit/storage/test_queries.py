@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 
 from resit.domain import wire
@@ -9,6 +10,7 @@ from resit.testing.factories import result
 from resit.testing.world import World
 
 
+@pytest.mark.sqlite
 def test_a_report_searches_the_ledger_and_never_reads_it_through(world: World) -> None:
     world.project()
     run = world.planned("a", "b", "c")
@@ -33,5 +35,6 @@ def test_a_report_searches_the_ledger_and_never_reads_it_through(world: World) -
     assert len(asked) < 25
     assert len(plans) > 5
     for plan in plans:
-        assert "SCAN" not in plan or "VIRTUAL TABLE" in plan, plan
+        # Workers are few, and once in a while those that are long gone are swept out.
+        assert "SCAN" not in plan or "VIRTUAL TABLE" in plan or plan.startswith("SCAN workers"), plan
         assert "ledger USING PRIMARY KEY (run_id=?) " not in plan, plan
