@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,8 @@ from typing import Any, TypeVar
 
 import httpx
 import pytest
+
+from resit.integrations.trust import trusting
 
 RESIT = str(Path(sys.executable).with_name("resit"))
 NODE_MODULES = Path(__file__).parents[1] / "node" / "node_modules"
@@ -132,6 +135,8 @@ class Resit:
     def start(self, *more: str) -> float:
         """Start, and wait until it answers; the seconds that took."""
         began = time.monotonic()
+        if "--tls" in more:
+            self.url = self.url.replace("http:", "https:")
         command = [RESIT, "serve", "--data", str(self.data), "--port", str(self.port), "--slots", str(self.slots)]
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -148,11 +153,16 @@ class Resit:
             if self.process.poll() is not None:
                 pytest.fail(f"the server ended ({self.process.returncode}):\n{self.log()}")
             with contextlib.suppress(httpx.TransportError):
-                return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
+                return httpx.get(f"{self.url}/healthz", timeout=5, verify=self.trust()).status_code == 200
             return False
 
         until(ready, "the server answers", 20)
         return time.monotonic() - began
+
+    def trust(self) -> ssl.SSLContext | bool:
+        """The server's own certificate, as its data folder has it."""
+        certificate = self.data / "certificate.pem"
+        return trusting(certificate.read_text(), exact=True) if certificate.exists() else True
 
     def log(self) -> str:
         """What the server printed."""
@@ -228,7 +238,7 @@ class Resit:
                 base_url=f"{self.url}/resit/v1",
                 headers={"Authorization": f"Bearer {self.token}"},
                 timeout=30,
-                transport=httpx.HTTPTransport(retries=2),
+                transport=httpx.HTTPTransport(retries=2, verify=self.trust()),
                 trust_env=False,
             )
         return self._http

@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from uuid import uuid4
@@ -151,8 +150,14 @@ async def _work(settings: WorkerSettings, name: str, broker: NatsWorkerBroker) -
     about = {"labels": dict(settings.labels), "host": socket.gethostname(), "credential": settings.credential}
     agent = Agent(tools, pool=settings.pool, slots=settings.slots, version=__version__, about=about)
     loop = asyncio.get_running_loop()
-    # A server that stops its worker waits for it: nothing is drained.
-    leave = agent.stop if settings.parent else partial(agent.drain, settings.drain_seconds)
+
+    def leave() -> None:
+        if settings.parent:
+            agent.stop()  # the server waits for it: nothing is drained
+            return
+        agent.drain(settings.drain_seconds)
+        loop.call_later(settings.drain_seconds + LEAVING_SECONDS, tools.voices.abandon)
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave)
     log.info("worker %s of pool %s has joined with %s slots", name, settings.pool, settings.slots)
@@ -163,11 +168,9 @@ async def _work(settings: WorkerSettings, name: str, broker: NatsWorkerBroker) -
         await asyncio.wait([running, door], return_when=asyncio.FIRST_COMPLETED)
         if not running.done():
             # Nobody hears what is left to say: the tests are ended, and others execute them again.
+            tools.voices.abandon()
             agent.stop()
-            _, late = await asyncio.wait([running], timeout=LEAVING_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            await asyncio.wait([running], timeout=LEAVING_SECONDS)
             await asyncio.to_thread(sweep, name)
             raise ShutOut
         await running

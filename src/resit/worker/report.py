@@ -38,10 +38,19 @@ class Voices:
     def __init__(self, address: str) -> None:
         self.address = address
         self._open: dict[str, Reporter] = {}
+        self._abandoned = False
 
     def add(self, reporter: "Reporter") -> None:
         """A voice begins."""
         self._open[reporter.name] = reporter
+        if self._abandoned:
+            reporter.abandon()
+
+    def abandon(self) -> None:
+        """Nobody will hear us any more: what is not said stays unsaid, and nobody waits for it."""
+        self._abandoned = True
+        for reporter in self._open.values():
+            reporter.abandon()
 
     def unheard(self) -> dict[str, int]:
         """The runs of voices with words that are not confirmed, by name."""
@@ -90,6 +99,7 @@ class Reporter:
         self._repeating: asyncio.Task[None] | None = None
         self.ended = False
         """Nothing more will be said."""
+        self._abandoned = False
         self._queue: list[dict[str, Any]] = []
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
@@ -101,6 +111,8 @@ class Reporter:
 
     def put(self, claim: str, what: str, **members: Any) -> None:
         """Report something."""
+        if self._abandoned:
+            return
         self._queue.append({"run": self.run, "claim": claim, "what": what, **members})
         self._empty.clear()
         self._wake.set()
@@ -129,6 +141,15 @@ class Reporter:
         for number, piece in enumerate(pieces):
             self.put(claim, "plan.tests", number=number, tests=piece)
         return len(pieces)
+
+    def abandon(self) -> None:
+        """Say nothing more, and wait for nothing."""
+        self._abandoned = True
+        self._task.cancel()
+        self._queue.clear()
+        self._kept.clear()
+        self._kept_bytes = 0
+        self._empty.set()
 
     async def flush(self) -> None:
         """Until everything that was put is with the broker."""

@@ -154,7 +154,7 @@ class Workspaces:
             raise WorkspaceError(
                 "source_missing",
                 f"{source.url} is a folder, and this worker is on another machine than the server; "
-                "give the address of a Git repository instead",
+                "give the address of a Git repository instead (or start the worker with --allow-local, if it has it)",
             )
         root = Path(os.path.normpath(source.url))
         if not root.is_dir():
