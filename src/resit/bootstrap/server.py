@@ -112,14 +112,15 @@ def build(settings: Settings) -> Server:
     clock, ids = SystemClock(), SystemIds()
     key = load_key(settings.secret_key or settings.data / "secret.key")
     signer = KeySigner(key)
-    store, reads, cron = SqlStore(engine), SqlReads(engine), CronTimes()
+    metrics = Metrics()
+    store, reads, cron = SqlStore(engine, metrics), SqlReads(engine), CronTimes()
     runs = Runs(store, clock, ids)
     work = Work(store, clock, signer)
     artifacts = _artifacts(settings)
     own = f"{'https' if settings.https else 'http'}://{_reachable(settings.host)}:{settings.port}"
     work.upload_url = own + UPLOAD_PATH
     url = settings.url.rstrip("/") or own
-    plane, metrics = this_plane(settings, url, key), Metrics()
+    plane = this_plane(settings, url, key)
     duties = duties_of(settings, engine, plane)
     traces = tracer(settings, plane.name)
     work.traced = traces is not None
@@ -238,17 +239,17 @@ async def running(server: Server) -> AsyncGenerator[Address]:
         steward, stories = Steward(server.duties), SqlStories(server.store.engine)
         if server.tracer is not None:
             stack.callback(server.tracer.close)
-        recovery = Recovery(server.store, server.clock)
+        recovery, telemetry = Recovery(server.store, server.clock), server.telemetry
         loops: list[Any] = [
             steward.run(),
-            Intake(broker, server.ingest, signals).run(),
+            Intake(broker, server.ingest, signals, telemetry).run(),
             # One control plane at a time does what is below.
-            steward.keep(Dispatch(server.store, broker, signals, server.planner).run),
-            steward.keep(Reconciler(recovery, broker, signals).run),
-            steward.keep(Notifying(notices, notifier, signals).run),
-            steward.keep(Storyteller(stories, server.clock, server.telemetry, server.tracer).run),
+            steward.keep(Dispatch(server.store, broker, signals, server.planner, telemetry).run),
+            steward.keep(Reconciler(recovery, broker, signals, telemetry).run),
+            steward.keep(Notifying(notices, notifier, signals, telemetry).run),
+            steward.keep(Storyteller(stories, server.clock, telemetry, server.tracer).run),
             steward.keep(Tidying(server.services.retention).run),
-            steward.keep(Scheduler(server.services.schedules, server.services.queue, signals).run),
+            steward.keep(Scheduler(server.services.schedules, server.services.queue, signals, telemetry).run),
         ]
         if server.settings.database:
             loops.append(Peers(broker, signals).run())

@@ -27,6 +27,7 @@ from resit.integrations.uploads import HttpUploads
 from resit.plugin import Executor
 from resit.ports import BrokerAway
 from resit.processes import adopt, sweep
+from resit.telemetry import logs
 from resit.worker.agent import Agent
 from resit.worker.lock import FileLock, try_lock
 from resit.worker.report import Voices
@@ -107,6 +108,7 @@ async def work(settings: WorkerSettings) -> None:
     the start.
     """
     folder, name = Path(settings.folder), _name(settings)
+    start_logging(settings, name)
     if settings.parent:
         # The server that shares the machine answers first; the tests get all that it leaves, nearly everything.
         os.nice(BESIDE_A_SERVER)
@@ -202,19 +204,20 @@ async def _watch_parent(parent: int, agent: Agent) -> None:
         await agent.outlive()
 
 
-def start_logging() -> None:
-    """What a worker does goes to stderr."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s worker: %(message)s", stream=sys.stderr)
-    # One line a request would drown what matters.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+def start_logging(settings: WorkerSettings, name: str = "") -> None:
+    """What a worker does goes to stderr; as soon as it has a name, each line says it."""
+    about = {"worker": name, "pool": settings.pool} if name else {"pool": settings.pool}
+    logs.configure(settings.log_format, settings.log_level, process="worker", about=about)
 
 
 def main() -> None:
     """The process beside a server."""
-    start_logging()
-    logging.getLogger("resit.worker.doing").setLevel(logging.WARNING)
-    logging.getLogger(__name__).setLevel(logging.WARNING)
     settings = WorkerSettings.read(Path(sys.argv[1]))
+    start_logging(settings)
+    if settings.log_level != "debug":
+        # The server tells of its runs itself.
+        logging.getLogger("resit.worker.doing").setLevel(logging.WARNING)
+        logging.getLogger(__name__).setLevel(logging.WARNING)
     asyncio.run(work(settings))
 
 

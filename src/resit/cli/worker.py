@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from resit.cli import options
-from resit.cli.options import Many
+from resit.cli.options import LogFormat, LogLevel, Many
 from resit.cli.settings import CommandError, Exit, authorities
 from resit.domain.errors import InvalidInput
 
@@ -47,6 +47,8 @@ def worker(
     allow_local: Annotated[
         bool, Parameter(help="Also carry out projects whose source is a folder, which must then be on this machine.")
     ] = False,
+    log_format: LogFormat = "text",
+    log_level: LogLevel = "info",
 ) -> int:
     """Carry runs out for a server, until told to end.
 
@@ -72,6 +74,8 @@ def worker(
         folder=str((folder or default_folder()).expanduser().absolute()),
         drain_seconds=drain_seconds,
         allow_local=allow_local,
+        log_format=log_format,
+        log_level=log_level,
     )
 
 
@@ -84,23 +88,22 @@ def _run(found: Mapping[str, Any], ca: str, **settings: Any) -> int:
     from resit.broker.address import Address
     from resit.integrations.trust import BadAuthority
     from resit.ports import BrokerAway
+    from resit.telemetry import know
 
     broker = Address(",".join(found["brokers"]), token=found["secret"], ca=ca)
-    start_logging()
+    told = WorkerSettings(
+        broker=broker,
+        pool=found["pool"],
+        credential=found["id"],
+        server=found["server"].rstrip("/"),
+        ca=ca,
+        **settings,
+    )
+    know(found["secret"])
+    start_logging(told)
     try:
         Path(settings["folder"]).mkdir(parents=True, exist_ok=True, mode=0o700)
-        asyncio.run(
-            work(
-                WorkerSettings(
-                    broker=broker,
-                    pool=found["pool"],
-                    credential=found["id"],
-                    server=found["server"].rstrip("/"),
-                    ca=ca,
-                    **settings,
-                )
-            )
-        )
+        asyncio.run(work(told))
     except ShutOut as error:
         raise CommandError(
             str(error), "make another one where the server runs: resit worker-credential create", Exit.NOT_AUTHORISED

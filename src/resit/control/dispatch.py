@@ -12,6 +12,7 @@ from resit.domain import wire
 from resit.domain.admission import rank
 from resit.domain.errors import Unavailable
 from resit.ports import BrokerAway, ControlBroker, Job, Outgoing, Store, Urgency
+from resit.ports.telemetry import SILENT, Counted, Telemetry
 from resit.services.planning import Planner
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,16 @@ _URGENCY = {1: Urgency.HIGH, 0: Urgency.NORMAL, -1: Urgency.LOW}
 class Dispatch:
     """One loop a control plane."""
 
-    def __init__(self, store: Store, broker: ControlBroker, signals: Signals, planner: Planner) -> None:
+    def __init__(
+        self,
+        store: Store,
+        broker: ControlBroker,
+        signals: Signals,
+        planner: Planner,
+        telemetry: Telemetry = SILENT,
+    ) -> None:
         self._store, self._broker, self._signals, self._planner = store, broker, signals, planner
+        self._telemetry = telemetry
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -64,7 +73,10 @@ class Dispatch:
                     raise
                 except Exception as error:
                     # One message that can't be sent must not hold up all that come after it.
-                    log.exception("run %s: %s %s can't be sent", message.run_id, message.kind, message.number)
+                    about = {"run": message.run_id, "pool": message.pool}
+                    log.exception(
+                        "run %s: %s %s can't be sent", message.run_id, message.kind, message.number, extra=about
+                    )
                     if not message.run_id:
                         sent.append(message.id)
                         continue
@@ -74,6 +86,9 @@ class Dispatch:
         finally:
             if sent:
                 await asyncio.to_thread(self._sent, sent)
+                for message in messages:
+                    if message.id in sent:
+                        self._telemetry.count(Counted.MESSAGES_SENT, kind=message.kind)
         return bool(messages)
 
     async def _expand(self, messages: list[Outgoing]) -> list[int]:

@@ -14,6 +14,7 @@ from resit.control.signals import Signals
 from resit.domain.errors import Unavailable
 from resit.domain.voice import patience
 from resit.ports import BrokerAway, ControlBroker, Delivery
+from resit.ports.telemetry import SILENT, Counted, Measured, Telemetry
 from resit.services.ingest import Confirmed, Ingest, Taken, Told
 
 log = logging.getLogger(__name__)
@@ -25,8 +26,8 @@ HOPELESS = 5
 class Intake:
     """One loop a control plane; several share the work."""
 
-    def __init__(self, broker: ControlBroker, ingest: Ingest, signals: Signals) -> None:
-        self._broker, self._ingest, self._signals = broker, ingest, signals
+    def __init__(self, broker: ControlBroker, ingest: Ingest, signals: Signals, telemetry: Telemetry = SILENT) -> None:
+        self._broker, self._ingest, self._signals, self._telemetry = broker, ingest, signals, telemetry
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -43,8 +44,9 @@ class Intake:
                 await asyncio.sleep(1.0)
 
     async def _take(self, found: Sequence[Delivery]) -> None:
+        reports = _told(found)
         try:
-            taken = await asyncio.to_thread(self._ingest.take, _told(found))
+            taken = await asyncio.to_thread(self._ingest.take, reports)
         except Unavailable:
             await asyncio.gather(*(delivery.give_back(1.0) for delivery in found))
             raise
@@ -58,7 +60,8 @@ class Intake:
                 await found[0].give_back(1.0)
                 return
             log.error("a report is dropped after %s tries: %r", HOPELESS, found[0].data[:500])
-            taken = Taken()
+            taken = Taken(dropped=["it can't be taken"])
+        self._count(reports, taken)
         for reason in taken.dropped:
             log.warning("a report was dropped: %s", reason)
         await asyncio.gather(*(_settle(delivery, place in taken.early) for place, delivery in enumerate(found)))
@@ -67,6 +70,15 @@ class Intake:
         if taken.changed:
             self._signals.changed(taken.changed)
             self._signals.outbox()
+
+    def _count(self, reports: Sequence[Told], taken: Taken) -> None:
+        early, dropped = len(taken.early), len(taken.dropped)
+        for became, number in (("taken", len(reports) - early - dropped), ("early", early), ("dropped", dropped)):
+            self._telemetry.count(Counted.REPORTS, number, became=became)
+        self._telemetry.count(Counted.RESULTS, taken.results)
+        for place, report in enumerate(reports):
+            if place not in taken.early:
+                self._telemetry.observe(Measured.INGEST_LAG, report.age)
 
     async def _tell(self, word: Confirmed) -> None:
         """A hint: a worker that does not hear it asks."""

@@ -6,6 +6,7 @@ import logging
 from resit.control.signals import Signals
 from resit.domain.errors import Unavailable
 from resit.ports import Notifier, PostFailed
+from resit.ports.telemetry import SILENT, Counted, Telemetry
 from resit.services.notices import Notices, Post
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,8 @@ PAUSE_SECONDS = 5.0
 class Notifying:
     """One loop a control plane."""
 
-    def __init__(self, notices: Notices, notifier: Notifier, signals: Signals) -> None:
-        self._notices, self._notifier, self._signals = notices, notifier, signals
+    def __init__(self, notices: Notices, notifier: Notifier, signals: Signals, telemetry: Telemetry = SILENT) -> None:
+        self._notices, self._notifier, self._signals, self._telemetry = notices, notifier, signals, telemetry
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._looks = 0
 
@@ -52,6 +53,7 @@ class Notifying:
     async def _look(self) -> None:
         if self._looks % STALE_LOOKS == 0 and (gone := await asyncio.to_thread(self._notices.forget_stale)):
             log.warning("%s notices to webhooks never got their turn and are given up", gone)
+            self._telemetry.count(Counted.NOTICES, gone, became="given_up")
         self._looks += 1
         free = AT_ONCE - len(self._busy)
         if free <= 0:
@@ -65,10 +67,13 @@ class Notifying:
             words = await self._deliver(post)
             if not words:
                 await asyncio.to_thread(self._notices.told, notice)
+                self._telemetry.count(Counted.NOTICES, became="delivered")
             elif await asyncio.to_thread(self._notices.failed, notice):
                 log.info("webhook %s: %s; it is tried again", notice.webhook_id, words)
+                self._telemetry.count(Counted.NOTICES, became="failed")
             else:
                 log.warning("webhook %s: %s; %s is given up", notice.webhook_id, words, notice.event.value)
+                self._telemetry.count(Counted.NOTICES, became="given_up")
         except Exception:
             log.exception("webhook %s: what became of a notice can't be noted", notice.webhook_id)
             await asyncio.sleep(PAUSE_SECONDS)

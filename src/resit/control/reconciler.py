@@ -7,7 +7,9 @@ import time
 from resit.control.signals import Signals
 from resit.domain.errors import Unavailable
 from resit.domain.run import Run
+from resit.domain.status import RunStatus
 from resit.ports import BrokerAway, ControlBroker, Job
+from resit.ports.telemetry import SILENT, Counted, Telemetry
 from resit.services.recovery import Held, Recovery, Sight, complete
 
 log = logging.getLogger(__name__)
@@ -18,11 +20,22 @@ IDLE_SECONDS = 5.0
 """While nothing is open, there is nothing to lose: a look costs more than it finds."""
 
 
+_KINDS = {
+    RunStatus.REQUESTED: "admission",
+    RunStatus.ADMITTED: "plan",
+    RunStatus.PLANNING: "plan",
+    RunStatus.RUNNING: "batches",
+    RunStatus.FINALIZING: "batches",
+}
+
+
 class Reconciler:
     """One loop a control plane; its actions are idempotent."""
 
-    def __init__(self, recovery: Recovery, broker: ControlBroker, signals: Signals) -> None:
-        self._recovery, self._broker, self._signals = recovery, broker, signals
+    def __init__(
+        self, recovery: Recovery, broker: ControlBroker, signals: Signals, telemetry: Telemetry = SILENT
+    ) -> None:
+        self._recovery, self._broker, self._signals, self._telemetry = recovery, broker, signals, telemetry
         self._looked: dict[int, float] = {}
 
     async def run(self) -> None:
@@ -42,13 +55,15 @@ class Reconciler:
         """One look at everything that is open; False when nothing is."""
         sight = await asyncio.to_thread(self._recovery.look)
         touched = list(sight.ended)
+        self._telemetry.count(Counted.REPAIRS, len(touched), kind="deadline")
         for pool, runs in self._due(sight).items():
             everything = await self._broker.held_in(pool)
             for run in runs:
                 jobs, batches = everything.get(run.id, (set[Job](), set[int]()))
                 held = Held(frozenset(jobs), frozenset(batches))
                 if not complete(run, held) and await asyncio.to_thread(self._recovery.repair, run.id, held):
-                    log.info("run %s was repaired", run.id)
+                    log.info("run %s was repaired", run.id, extra={"run": run.id, "pool": run.pool})
+                    self._telemetry.count(Counted.REPAIRS, kind=_KINDS[run.status])
                     touched.append(run.id)
         if touched:
             self._signals.changed(touched)

@@ -6,6 +6,7 @@ import time
 
 from resit.control.signals import Signals
 from resit.domain.errors import Unavailable
+from resit.ports.telemetry import SILENT, Counted, Telemetry
 from resit.services.queue import Queue
 from resit.services.schedules import Fired, Schedules
 
@@ -18,8 +19,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0
 class Scheduler:
     """One loop a control plane. Several may look at once: each time of a schedule makes one run all the same."""
 
-    def __init__(self, schedules: Schedules, queue: Queue, signals: Signals) -> None:
-        self._schedules, self._queue, self._signals = schedules, queue, signals
+    def __init__(self, schedules: Schedules, queue: Queue, signals: Signals, telemetry: Telemetry = SILENT) -> None:
+        self._schedules, self._queue, self._signals, self._telemetry = schedules, queue, signals, telemetry
         self._looked_until = 0.0
         self._adopted = False
         self._paused: dict[int, tuple[float, float]] = {}
@@ -61,13 +62,16 @@ class Scheduler:
         if fired is None:
             return
         schedule = fired.schedule
+        became = "problem" if fired.problem else "skipped" if fired.run is None else "run"
+        self._telemetry.count(Counted.SCHEDULES_FIRED, became=became)
         if fired.problem:
             log.warning("schedule %s (%s) did not fire: %s", schedule.id, schedule.name, fired.problem)
             self._signals.notices()
         elif fired.run is None:
             log.info("schedule %s (%s): %s", schedule.id, schedule.name, fired.note)
         else:
-            log.info("schedule %s (%s) began run %s", schedule.id, schedule.name, fired.run.id)
+            about = {"run": fired.run.id, "pool": fired.run.pool}
+            log.info("schedule %s (%s) began run %s", schedule.id, schedule.name, fired.run.id, extra=about)
             self._tell([fired.run.id])
 
     def _tell(self, runs: list[int]) -> None:

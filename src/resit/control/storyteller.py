@@ -60,6 +60,7 @@ class Storyteller:
         found = self._stories.untold(AT_ONCE, list(self._waiting))
         for ended in found:
             self._count(ended)
+            _log(ended)
         done = [ended.run.id for ended in found] if self._tracer is None else self._traced(self._tracer, found)
         self._stories.told(done, self._clock.now())
         for id in done:
@@ -116,3 +117,10 @@ class Storyteller:
 
     def _became(self, what: str) -> None:
         self._telemetry.count(Counted.TRACES, became=what)
+
+
+def _log(ended: Ended) -> None:
+    run = ended.run
+    how = run.status.value if run.verdict is None else f"{run.status.value}, {run.verdict.value}"
+    about = {"run": run.id, "pool": run.pool}
+    log.info("run %s of %s/%s is over: %s", run.id, ended.project, ended.environment, how, extra=about)

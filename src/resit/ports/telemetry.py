@@ -110,8 +110,8 @@ METRICS: Mapping[Counted | Measured | Gauge, Metric] = {
     ),
     Counted.ARTIFACTS_STORED: Metric("Artifacts that were stored by this process."),
     Counted.ARTIFACT_BYTES: Metric("Bytes of artifacts that were stored by this process."),
-    Counted.RETENTION_REMOVED: Metric("What retention removed: `run`, `artifact`.", ("kind",)),
-    Counted.RETENTION_FREED: Metric("Bytes of artifacts that retention freed."),
+    Counted.RETENTION_REMOVED: Metric("What retention removed: `runs`, `rows`, `files`.", ("kind",)),
+    Counted.RETENTION_FREED: Metric("Bytes of files that retention freed."),
     Counted.TRACES: Metric("Traces of runs: `exported`, `failed` (tried again) or `given_up`.", ("became",)),
     Measured.HTTP_SECONDS: Metric(
         "How long requests took; of streams of events, until their first word.", ("dialect", "method", "route"), _QUICK

@@ -49,6 +49,8 @@ class Taken:
     dropped: list[str] = field(default_factory=list[str])
     early: set[int] = field(default_factory=set[int])
     confirmed: Sequence[Confirmed] = ()
+    results: int = 0
+    """Results of tests that were among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class _Report:
     name: str
     number: int
     address: str
+    results: int
     change: Change | wire.MalformedEvent
 
 
@@ -87,7 +90,7 @@ class Ingest:
                     hall.hear(report)
                 except (wire.MalformedEvent, NotFound, Conflict) as error:
                     done.dropped.append(f"{type(error).__name__}: {error}")
-            done.early, done.confirmed = hall.early, hall.close()
+            done.early, done.confirmed, done.results = hall.early, hall.close(), hall.results
             done.changed = desk.file()
         return done
 
@@ -106,6 +109,7 @@ class Ingest:
             name=name,
             number=wire.whole(data["n"]) if name else 0,
             address=wire.text(data.get("to", ""))[:MAX_NAME],
+            results=0 if isinstance(change, wire.MalformedEvent) else _results(data),
             change=change,
         )
 
@@ -115,6 +119,7 @@ class _Hall:
 
     def __init__(self, desk: Desk, reports: Collection[_Report]) -> None:
         self._desk = desk
+        self.results = 0
         self.early: set[int] = set()
         self._voices: dict[tuple[int, str], Voice] = {}
         self._heard: dict[tuple[int, str], _Report] = {}
@@ -143,6 +148,7 @@ class _Hall:
         if isinstance(report.change, wire.MalformedEvent):
             raise report.change
         report.change(self._desk, voice)
+        self.results += report.results
 
     def _turn(self, report: _Report) -> Voice | None:
         """The voice with this report taken, or None when it has been heard, or has to wait."""
@@ -170,6 +176,12 @@ class _Hall:
             _confirmed(report, self._voices[key].taken, missing=key in waiting) for key, report in self._heard.items()
         ]
         return [word for word in [*heard, *self._gone.values()] if word.address and word.name]
+
+
+def _results(data: Mapping[str, Any]) -> int:
+    """How many results a report holds, which has been understood."""
+    events: Sequence[Mapping[str, Any]] = data["events"] if data["what"] == "batch.events" else ()
+    return sum(event["kind"] == "result" for event in events)
 
 
 def _confirmed(report: _Report, number: int, *, missing: bool = False) -> Confirmed:

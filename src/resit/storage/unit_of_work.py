@@ -1,10 +1,12 @@
 """The transaction that services work in, over SQLAlchemy Core."""
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
 
+from resit.ports.telemetry import SILENT, Measured, Telemetry
 from resit.storage import tables
 from resit.storage.cases import Cases
 from resit.storage.catalog import Projects, Tokens
@@ -42,21 +44,37 @@ class SqlTransaction:
         self.users = Users(connection)
         self.organization = OrganizationRow(connection)
 
+    def write_out(self) -> None:
+        """Write what stores have kept back to write it together."""
+        self.ledger.write_out()
+        self.results.write_out()
+
 
 class SqlStore:
     """Where transactions begin; see ``resit.ports.Store``."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, telemetry: Telemetry = SILENT) -> None:
         self.engine = engine
+        self._telemetry = telemetry
 
     @contextmanager
     def write(self, *, lasting: bool = True, alone: bool = False) -> Generator[SqlTransaction]:
         """A transaction that may change things."""
-        with transaction(self.engine, write=True, lasting=lasting, alone=alone) as connection:
-            yield SqlTransaction(connection)
+        with self._measured("write"), transaction(self.engine, write=True, lasting=lasting, alone=alone) as connection:
+            tx = SqlTransaction(connection)
+            yield tx
+            tx.write_out()
 
     @contextmanager
     def read(self) -> Generator[SqlTransaction]:
         """A transaction that only looks."""
-        with transaction(self.engine, write=False) as connection:
+        with self._measured("read"), transaction(self.engine, write=False) as connection:
             yield SqlTransaction(connection)
+
+    @contextmanager
+    def _measured(self, kind: str) -> Generator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._telemetry.observe(Measured.TRANSACTION, time.perf_counter() - began, kind=kind)

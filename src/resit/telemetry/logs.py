@@ -78,7 +78,7 @@ class JsonLines(_Lines):
         said: dict[str, Any] = {
             "time": self._time(record),
             "level": record.levelname.lower(),
-            "logger": record.name,
+            "logger": f"resit.{self._process}" if record.name == "__main__" else record.name,
             "message": self._words(record),
             "process": self._process,
             "pid": record.process,

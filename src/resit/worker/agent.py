@@ -10,6 +10,7 @@ from typing import Any
 
 from resit.ports import BrokerAway, Delivery, Job
 from resit.processes import Reaper
+from resit.telemetry import bind
 from resit.worker.lease import Held, Lease, Pulse
 from resit.worker.shard import RETRY_SECONDS, ShardWork
 from resit.worker.work import PlanWork, RunWork, Tools
@@ -176,6 +177,7 @@ class Agent:
         self._shunned[run] = now + min(SHUN_SECONDS * 2**times, SHUN_MOST_SECONDS), times + 1
 
     async def _carry_out(self, work: RunWork, execution: Any) -> None:
+        bind(run=work.run)
         try:
             await execution
         except Exception:

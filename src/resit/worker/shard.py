@@ -14,6 +14,7 @@ from resit.domain import wire
 from resit.domain.plan import PlannedTest
 from resit.plugin import Batch, BatchEnd, Executor, ExecutorError, Limits, Session, Suite
 from resit.ports import BrokerAway, Delivery
+from resit.telemetry import bind, bound
 from resit.worker.hearing import Hearing
 from resit.worker.lease import CANCEL_SECONDS, Held, Lease, Pulse
 from resit.worker.work import STOP_SECONDS, RunOver, RunWork, Tools, ask
@@ -208,6 +209,7 @@ class _Lane:
 
     async def run(self) -> None:
         """Pull batches until none is left."""
+        bind(shard=self._shard)
         work, broker = self._work, self._work.tools.broker
         while not (work.stopping or work.draining or self._broken):
             try:
@@ -237,7 +239,9 @@ class _Lane:
         try:
             tests = await self._tests(delivery, data)
             if tests and not work.stopping:
-                lost = await self._batch(Batch(number, tests, self._limits))
+                claim = uuid4().hex
+                with bound(batch=number, attempt=claim):
+                    lost = await self._batch(Batch(number, tests, self._limits), claim)
         finally:
             # Not held any more, whatever happened: a lease that nobody renews is how a failure gets noticed.
             lease = work.held.leases.pop(key)
@@ -252,9 +256,10 @@ class _Lane:
             tests = json.loads(zlib.decompress(await ask(self._work.tools.broker, "batch", about)))["tests"]
         return tuple(wire.test_from_wire(test) for test in tests)
 
-    async def _batch(self, batch: Batch) -> bool:
+    async def _batch(self, batch: Batch, claim: str) -> bool:
         """Execute a batch and report its end. True when it was lost to another attempt meanwhile."""
-        work, claim = self._work, uuid4().hex
+        work = self._work
+        log.debug("run %s: batch %s with %s tests", work.run, batch.number, len(batch.tests))
         about = {"batch": batch.number, "worker": work.tools.name, "shard": self._shard}
         hearing = Hearing(work, claim, about, self._upload, self._pulse)
         attempt = Attempt(claim, batch.number, self._pulse, hearing, self._shard)
@@ -277,6 +282,7 @@ class _Lane:
                 work.reporter.put(claim, "batch.ended", **about, problems=attempt.problems, reason=attempt.reason)
             await work.reporter.flush()
             work.let_go(attempt)
+            log.debug("run %s: batch %s is left", work.run, batch.number)
         return attempt.lost
 
     async def _execute(self, batch: Batch, attempt: Attempt) -> None:

@@ -17,6 +17,7 @@ from uuid import uuid4
 from resit.domain.events import Log
 from resit.plugin import Event, Executor, ExecutorError, Limits, Listing, Session, Suite
 from resit.ports import BrokerAway, Delivery, Uploads, WorkerBroker
+from resit.telemetry import bound, know
 from resit.worker.environment import test_environment
 from resit.worker.lease import CANCEL_SECONDS, Held, Lease, Pulse
 from resit.worker.report import Reporter, Voices
@@ -78,7 +79,8 @@ class RunWork:
     def __init__(self, tools: Tools, run: int, held: Held) -> None:
         self.tools, self.run, self.held = tools, run, held
         self.claim = uuid4().hex
-        self.reporter = Reporter(tools.broker, run, self.claim, tools.voices)
+        with bound(run=run):  # its own task tells of it
+            self.reporter = Reporter(tools.broker, run, self.claim, tools.voices)
         self.scrubber = Scrubber(())
         self.session: Session | None = None
         self.pulse = Pulse()
@@ -106,6 +108,7 @@ class RunWork:
         self.pulse.begin(Limits(total=PREPARE_SECONDS))
         self._set_alarm(spec.get("time_left"))
         self.scrubber = Scrubber(spec["secrets"])
+        know(*spec["secrets"])
         executor = self.tools.executors.get(spec["executor"])
         if executor is None:
             raise ExecutorError(

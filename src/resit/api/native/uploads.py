@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from resit.api.context import Use, bearer
 from resit.domain.errors import Conflict, InvalidInput, NotFound
 from resit.ports import artifact_key
+from resit.ports.telemetry import Counted
 
 PREFIX = "/resit/v1/uploads"
 router = APIRouter(prefix=PREFIX, include_in_schema=False)
@@ -49,4 +50,6 @@ async def upload(
     except (NotFound, Conflict):
         await asyncio.to_thread(use.artifacts.remove, artifact_key(run, artifact_id))
         raise
+    use.telemetry.count(Counted.ARTIFACTS_STORED)
+    use.telemetry.count(Counted.ARTIFACT_BYTES, size)
     return Response(status_code=204)
