@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
@@ -12,6 +13,10 @@ import httpx
 log = logging.getLogger(__name__)
 TRIES_SECONDS = (0.2, 0.5, 1, 2, 5, 10, 15, 15, 15, 30, 30)
 """Waits between tries while the server is away: about two minutes in all."""
+NO_ROOM_TRIES = 7
+"""After so many tries, about half a minute, a file is given up for which the server has no room."""
+FULL_SECONDS = 60.0
+"""How long other files are tried only once after that: a run with many of them must come to its end, too."""
 PIECE = 256 * 1024
 
 
@@ -23,6 +28,7 @@ class HttpUploads:
         # trust_env off: the way to our own server does not lead through somebody's proxy.
         self._client = httpx.AsyncClient(timeout=60, trust_env=False, verify=True if trust is None else trust)
         self._at_once = asyncio.Semaphore(8)
+        self._full_until = 0.0
 
     async def send(
         self, url: str, token: str, artifact: str, path: Path, *, name: str = "", content_type: str = ""
@@ -32,7 +38,7 @@ class HttpUploads:
         if content_type.isascii() and content_type.isprintable():
             words["Content-Type"] = content_type[:300]
         async with self._at_once:
-            for wait in (*TRIES_SECONDS, None):
+            for number, wait in enumerate((*TRIES_SECONDS, None), 1):
                 try:
                     answer = await self._client.put(
                         f"{url}/{artifact}",
@@ -50,14 +56,23 @@ class HttpUploads:
                     if answer.status_code < 500:
                         log.warning("upload of %s was refused: %s", artifact, answer.status_code)
                         return False
+                    if answer.status_code == 507 and self._hopeless(number):
+                        log.warning("upload of %s was given up: the server has no room for it", artifact)
+                        return False
                 if wait is not None:
                     await asyncio.sleep(wait)
         return False
 
-    async def answers(self, server: str) -> bool:
-        """Whether the server is there."""
+    def _hopeless(self, tries: int) -> bool:
+        now = time.monotonic()
+        if tries >= NO_ROOM_TRIES:
+            self._full_until = now + FULL_SECONDS
+        return now < self._full_until
+
+    async def ready(self, server: str) -> bool:
+        """Whether the server is there and can do its work."""
         try:
-            return (await self._client.get(f"{server}/healthz", timeout=5)).status_code == 200
+            return (await self._client.get(f"{server}/readyz", timeout=5)).status_code == 200
         except httpx.HTTPError:
             return False
 
