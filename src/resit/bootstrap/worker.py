@@ -113,31 +113,33 @@ async def work(settings: WorkerSettings) -> None:
         # The server that shares the machine answers first; the tests get all that it leaves, nearly everything.
         os.nice(BESIDE_A_SERVER)
     adopt()
+    uploads = HttpUploads(trusting(settings.ca, exact=settings.exact) if settings.ca else None)
     note = await asyncio.to_thread(_clean_up_after_the_dead, folder, name)
     try:
-        broker = await _join(settings)
+        broker = await _join(settings, uploads)
         try:
-            await _work(settings, name, broker)
+            await _work(settings, name, broker, uploads)
         finally:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(broker.close(), 2.0)
     finally:
+        await uploads.close()
         shutil.rmtree(folder / "scratch" / name, ignore_errors=True)
         note.free(forget=True)
 
 
-async def _join(settings: WorkerSettings) -> NatsWorkerBroker:
+async def _join(settings: WorkerSettings, uploads: HttpUploads) -> NatsWorkerBroker:
     try:
         return await NatsWorkerBroker.connect(settings.broker, pool=settings.pool)
     except BrokerAway as away:
-        if "authorization" in str(away).lower():
+        # A server that is not ready lets nobody in, whatever is presented.
+        if "authorization" in str(away).lower() and settings.credential and await uploads.ready(settings.server):
             raise ShutOut from away
         raise
 
 
-async def _work(settings: WorkerSettings, name: str, broker: NatsWorkerBroker) -> None:
+async def _work(settings: WorkerSettings, name: str, broker: NatsWorkerBroker, uploads: HttpUploads) -> None:
     folder = Path(settings.folder)
-    uploads = HttpUploads(trusting(settings.ca, exact=settings.exact) if settings.ca else None)
     tools = Tools(
         name=name,
         broker=broker,
@@ -180,11 +182,10 @@ async def _work(settings: WorkerSettings, name: str, broker: NatsWorkerBroker) -
     finally:
         for task in (parent, door):
             task.cancel()
-        await uploads.close()
 
 
 async def _watch_door(settings: WorkerSettings, broker: NatsWorkerBroker, uploads: HttpUploads) -> None:
-    """Ends when the broker does not let us in any more though the server is there: else they may just be starting."""
+    """Ends when the broker does not let us in any more though the server is ready: else it may let us in later."""
     since = 0.0
     while True:
         await asyncio.sleep(LOOK_SECONDS)
@@ -192,7 +193,7 @@ async def _watch_door(settings: WorkerSettings, broker: NatsWorkerBroker, upload
             since = 0.0
             continue
         since = since or time.monotonic()
-        if time.monotonic() - since > REFUSED_SECONDS and await uploads.answers(settings.server):
+        if time.monotonic() - since > REFUSED_SECONDS and await uploads.ready(settings.server):
             return
 
 

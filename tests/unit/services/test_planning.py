@@ -178,3 +178,18 @@ def test_a_rerun_whose_planner_died_after_its_source_had_a_plan_goes_on(world: W
     world.settle()
     assert world.run(made.id).status is RunStatus.RUNNING
     assert list(world.outcomes(made)) == ["a"]
+
+
+def test_a_worker_that_goes_politely_is_no_loss(world: World) -> None:
+    world.project()
+    run = world.trigger()
+    world.settle()
+    for n in range(2 * planning.MAX_PLANS):
+        world.report({"run": run.id, "claim": f"p{n}", "what": "plan.started"})
+        world.report({"run": run.id, "claim": "somebody else", "what": "plan.returned"})
+        assert (world.run(run.id).plan_claim, world.run(run.id).plan_attempts) == (f"p{n}", 1)
+        world.report({"run": run.id, "claim": f"p{n}", "what": "plan.returned"})
+        assert (world.run(run.id).plan_claim, world.run(run.id).plan_attempts) == ("", 0)
+    assert world.plan(run, TAGGED).status is RunStatus.RUNNING
+    world.report({"run": run.id, "claim": "planner", "what": "plan.returned"})
+    assert world.run(run.id).status is RunStatus.RUNNING

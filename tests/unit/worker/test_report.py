@@ -118,3 +118,17 @@ def test_words_that_cannot_be_read_do_no_harm(data: bytes) -> None:
         await reporter.close()
 
     spoken(test)
+
+
+def test_a_worker_that_nobody_hears_any_more_waits_for_nothing() -> None:
+    async def test(_wire: Wire, voices: Voices, reporter: Reporter) -> None:
+        reporter.put("claim", "batch.started", batch=1)
+        voices.abandon()
+        reporter.put("claim", "batch.ended", batch=1)
+        later = Reporter(cast("WorkerBroker", _wire), 8, "later", voices)
+        for one in (reporter, later):
+            one.log(1, "words")
+            await asyncio.wait_for(one.close(), 5)
+        assert voices.unheard() == {}
+
+    assert spoken(test, away=10**9).heard == []
