@@ -248,7 +248,7 @@ async def running(server: Server) -> AsyncGenerator[Address]:
             steward.keep(Reconciler(recovery, broker, signals, telemetry).run),
             steward.keep(Notifying(notices, notifier, signals, telemetry).run),
             steward.keep(Storyteller(stories, server.clock, telemetry, server.tracer).run),
-            steward.keep(Tidying(server.services.retention).run),
+            steward.keep(Tidying(server.services.retention, telemetry).run),
             steward.keep(Scheduler(server.services.schedules, server.services.queue, signals, telemetry).run),
         ]
         if server.settings.database:

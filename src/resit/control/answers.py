@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from resit.ports import ControlBroker
 from resit.services.work import Work
+from resit.telemetry import bind
 
 
 async def answer(broker: ControlBroker, work: Work) -> None:
@@ -16,6 +17,7 @@ async def answer(broker: ControlBroker, work: Work) -> None:
     async def spec(pool: str, data: bytes) -> bytes:
         question = _question(data)
         about = int(question["run"]), str(question.get("worker", ""))[:200]
+        bind(pool=pool, run=about[0], worker=about[1] or None)
         if claim := str(question.get("claim", ""))[:200]:
             shard = int(question.get("shard", 0))
             await asyncio.to_thread(work.shard, pool, about[0], claim, about[1], shard)
@@ -23,11 +25,14 @@ async def answer(broker: ControlBroker, work: Work) -> None:
 
     async def batch(pool: str, data: bytes) -> bytes:
         question = _question(data)
+        bind(pool=pool, run=int(question["run"]))
         tests = await asyncio.to_thread(work.batch, pool, int(question["run"]), int(question["batch"]))
         return zlib.compress(json.dumps({"tests": tests}).encode(), 1)
 
     async def alive(pool: str, data: bytes) -> bytes:
-        return json.dumps(await asyncio.to_thread(work.alive, pool, _question(data))).encode()
+        question = _question(data)
+        bind(pool=pool, worker=str(question.get("worker", ""))[:200] or None)
+        return json.dumps(await asyncio.to_thread(work.alive, pool, question)).encode()
 
     questions: dict[str, Callable[[str, bytes], Awaitable[bytes]]] = {"spec": spec, "batch": batch, "alive": alive}
     for name, handler in questions.items():

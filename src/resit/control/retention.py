@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from resit.domain.errors import Unavailable
+from resit.ports.telemetry import SILENT, Counted, Telemetry
 from resit.services.retention import Freed, Retention
 
 log = logging.getLogger(__name__)
@@ -20,8 +21,8 @@ T = TypeVar("T")
 class Tidying:
     """One at a time does it, see ``control/steward.py``; two at a time do no harm."""
 
-    def __init__(self, retention: Retention) -> None:
-        self._retention = retention
+    def __init__(self, retention: Retention, telemetry: Telemetry = SILENT) -> None:
+        self._retention, self._telemetry = retention, telemetry
         self._swept_at = time.monotonic()
 
     async def run(self) -> None:
@@ -45,6 +46,7 @@ class Tidying:
         freed = Freed()
         while (gone := await self._gently(self._retention.step)) is not None:
             freed += gone
+            self._count(gone)
         return freed
 
     async def sweep(self) -> Freed:
@@ -54,8 +56,14 @@ class Tidying:
         while after is not None:
             gone, after = await self._gently(lambda after=after: self._retention.sweep(after))
             freed += gone
+        self._count(freed)
         self._swept_at = time.monotonic()
         return freed
+
+    def _count(self, freed: Freed) -> None:
+        for kind, number in (("runs", freed.runs), ("rows", freed.rows), ("files", freed.files)):
+            self._telemetry.count(Counted.RETENTION_REMOVED, number, kind=kind)
+        self._telemetry.count(Counted.RETENTION_FREED, freed.bytes)
 
     async def _gently(self, step: Callable[[], T]) -> T:
         """A step, and a pause as long as it took."""

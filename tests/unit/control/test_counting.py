@@ -10,6 +10,7 @@ from resit.control.dispatch import Dispatch
 from resit.control.intake import Intake
 from resit.control.notifier import Notifying
 from resit.control.reconciler import Reconciler
+from resit.control.retention import Tidying
 from resit.control.scheduler import Scheduler
 from resit.control.signals import Signals
 from resit.domain import wire
@@ -194,3 +195,16 @@ def test_transactions(world: World) -> None:
     with store.write():
         pass
     assert len(listener.measured["transaction_seconds"]) == 2
+
+
+def test_what_retention_removes(world: World) -> None:
+    world.project()
+    world.catalog.change_project(ADMIN, "shop", {"keep_runs": 1})
+    for _ in range(3):
+        world.carry_out(world.planned("a"))
+        world.clock.turn(30 * 86400)
+    listener = Listener()
+    freed = asyncio.run(Tidying(world.retention, listener).once())
+    assert freed.runs > 0
+    assert listener.counted["retention_removed", "runs"] == freed.runs
+    assert listener.counted["retention_removed", "rows"] == freed.rows
