@@ -24,14 +24,25 @@ class Batches:
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection
+        self._attempts: dict[str, Attempt] = {}
+        self._found: dict[tuple[int, int], BatchState] = {}
+        """What was asked for in this transaction, until something changes: many reports in it are of one attempt."""
+
+    def _changed(self) -> None:
+        self._attempts.clear()
+        self._found.clear()
 
     def add(self, run_id: int, numbers: Iterable[int]) -> None:
         values = [{"run_id": run_id, "number": number} for number in numbers]
         insert_all(self._db, insert(_B), values)
 
     def get(self, run_id: int, number: int) -> BatchState | None:
-        found = self._states(_STATES.where(_B.c.run_id == run_id, _B.c.number == number))
-        return found[0] if found else None
+        if (run_id, number) not in self._found:
+            found = self._states(_STATES.where(_B.c.run_id == run_id, _B.c.number == number))
+            if not found:
+                return None
+            self._found[run_id, number] = found[0]
+        return self._found[run_id, number]
 
     def open(self, run_id: int) -> Sequence[BatchState]:
         return self._states(_STATES.where(_B.c.run_id == run_id, _B.c.ended.is_(False)).order_by(_B.c.number))
@@ -48,29 +59,38 @@ class Batches:
         ]
 
     def end(self, run_id: int, number: int) -> None:
+        self._changed()
         self._db.execute(update(_B).where(_B.c.run_id == run_id, _B.c.number == number).values(ended=True))
 
     def end_all(self, run_id: int) -> None:
+        self._changed()
         self._db.execute(update(_B).where(_B.c.run_id == run_id).values(ended=True))
         running, ended = AttemptState.RUNNING.value, AttemptState.ENDED.value
         self._db.execute(update(_A).where(_A.c.run_id == run_id, _A.c.state == running).values(state=ended))
 
     def attempt(self, claim: str) -> Attempt | None:
-        row = self._db.execute(select(_A).where(_A.c.claim == claim)).mappings().first()
-        return rows.attempt(row) if row else None
+        if claim not in self._attempts:
+            row = self._db.execute(select(_A).where(_A.c.claim == claim)).mappings().first()
+            if row is None:
+                return None
+            self._attempts[claim] = rows.attempt(row)
+        return self._attempts[claim]
 
     def add_attempt(self, attempt: Attempt) -> None:
+        self._changed()
         self._db.execute(insert(_A).values(rows.attempt_values(attempt)))
         self._db.execute(
             update(_B).where(_B.c.run_id == attempt.run_id, _B.c.number == attempt.batch).values(fence=attempt.claim)
         )
 
     def save_attempt(self, attempt: Attempt) -> None:
+        self._changed()
         self._db.execute(update(_A).where(_A.c.claim == attempt.claim).values(rows.attempt_values(attempt)))
 
     def seen(self, claims: Collection[str], now: float) -> None:
         if not claims:
             return
+        self._changed()
         wanted = list(claims)
         holds = (
             select(_B.c.fence)
@@ -121,10 +141,16 @@ class Results:
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection
+        self._new: list[dict[str, Any]] = []
+        """Results that are still to be written: those of many reports together."""
+
+    def write_out(self) -> None:
+        """Write what was added, at the end of the transaction: nothing in it reads results."""
+        new, self._new = self._new, []
+        insert_all(self._db, upsert(self._db, tables.results).on_conflict_do_nothing(), new)
 
     def add(self, run_id: int, results: Sequence[StoredResult]) -> None:
-        statement = upsert(self._db, tables.results).on_conflict_do_nothing()
-        insert_all(self._db, statement, [rows.result_values(run_id, result) for result in results])
+        self._new.extend(rows.result_values(run_id, result) for result in results)
 
     def discount(self, run_id: int, ordinals: Collection[int]) -> None:
         if ordinals:

@@ -41,6 +41,14 @@ class Ledger:
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection
+        self._unsaved: dict[tuple[int, str], dict[str, Any]] = {}
+        """States of rows by run and test that are still to be written. One transaction takes many reports, each of some
+        tests: together they are written at once."""
+
+    def write_out(self) -> None:
+        """Write what was saved; it is done before anything reads it, and at the end of the transaction."""
+        values, self._unsaved = list(self._unsaved.values()), {}
+        update_all(self._db, _L, ("run_id", "ordinal"), values)
 
     def add(self, run: Run, rows: Sequence[Ledgered]) -> None:
         if not rows:
@@ -51,6 +59,7 @@ class Ledger:
         insert_all(self._db, upsert(self._db, _C).on_conflict_do_nothing(), gone)
 
     def blocking(self, run_id: int) -> Sequence[Ledgered]:
+        self.write_out()
         outcomes = [Outcome.FAILED.value, Outcome.ERRORED.value]
         query = (
             select(_L)
@@ -64,10 +73,13 @@ class Ledger:
         return [convert.test(row) for row in self._db.execute(query).mappings()]
 
     def rows(self, run_id: int) -> Sequence[Row]:
+        self.write_out()
         query = select(_L).where(_L.c.run_id == run_id).order_by(_L.c.ordinal)
         return [convert.ledger_row(row) for row in self._db.execute(query).mappings()]
 
     def of_tests(self, run_id: int, tests: Collection[str]) -> Sequence[Row]:
+        if any((run_id, test) in self._unsaved for test in tests):
+            self.write_out()
         # With an IN list SQLite's planner, which has no statistics, reads all rows of the run: 6 ms of 20,000, for each
         # report. An outer join it can't turn round: for each name, a search in the index.
         names = listed(self._db, tests)
@@ -77,6 +89,7 @@ class Ledger:
         return sorted(rows, key=lambda row: row.ordinal)
 
     def _of_batch(self, run_id: int, batch: int) -> Select[Any]:
+        self.write_out()
         # By way of the index: see of_tests.
         ordinals = select(_L.c.ordinal).where(_L.c.run_id == run_id, _L.c.batch == batch)
         return select(_L).where(_L.c.run_id == run_id, _L.c.ordinal.in_(ordinals)).order_by(_L.c.ordinal)
@@ -92,14 +105,17 @@ class Ledger:
         return [convert.test(row) for row in self._db.execute(query).mappings()]
 
     def open_rows(self, run_id: int) -> Sequence[Row]:
+        self.write_out()
         query = select(_L).where(_L.c.run_id == run_id, _L.c.outcome.is_(None)).order_by(_L.c.ordinal)
         return [convert.ledger_row(row) for row in self._db.execute(query).mappings()]
 
     def save(self, run_id: int, rows: Iterable[Row], seq: int) -> None:
-        values = [{"run_id": run_id, "ordinal": row.ordinal, "seq": seq, **convert.ledger_state(row)} for row in rows]
-        update_all(self._db, _L, ("run_id", "ordinal"), values)
+        for row in rows:
+            state = convert.ledger_state(row)
+            self._unsaved[run_id, row.test] = {"run_id": run_id, "ordinal": row.ordinal, "seq": seq, **state}
 
     def counts(self, run_id: int) -> Counts:
+        self.write_out()
         state = case(
             (_L.c.outcome.is_not(None), _L.c.outcome),
             (_L.c.running, "running"),
@@ -137,6 +153,7 @@ class Ledger:
         return found
 
     def learn(self, project_id: int, run: Run) -> None:
+        self.write_out()
         ran = [Outcome.PASSED.value, Outcome.FAILED.value, Outcome.FLAKY.value]
         one = (
             select(_L.c.outcome, _L.c.duration)
