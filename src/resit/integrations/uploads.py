@@ -69,10 +69,10 @@ class HttpUploads:
             self._full_until = now + FULL_SECONDS
         return now < self._full_until
 
-    async def answers(self, server: str) -> bool:
-        """Whether the server is there."""
+    async def ready(self, server: str) -> bool:
+        """Whether the server is there and can do its work."""
         try:
-            return (await self._client.get(f"{server}/healthz", timeout=5)).status_code == 200
+            return (await self._client.get(f"{server}/readyz", timeout=5)).status_code == 200
         except httpx.HTTPError:
             return False
 
