@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS = 300.0
 SWEEP_SECONDS = 24 * 3600.0
 """How often all files are looked at."""
+FIRST_SECONDS = 1800.0
+"""When they are, after the start."""
 PAUSE_SECONDS = 0.02
 T = TypeVar("T")
 
@@ -23,7 +25,8 @@ class Tidying:
 
     def __init__(self, retention: Retention, telemetry: Telemetry = SILENT) -> None:
         self._retention, self._telemetry = retention, telemetry
-        self._swept_at = time.monotonic()
+        # The first time some while after the start, which has other things to do.
+        self._swept_at = time.monotonic() - SWEEP_SECONDS + FIRST_SECONDS
 
     async def run(self) -> None:
         """Until cancelled."""
