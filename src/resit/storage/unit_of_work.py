@@ -44,6 +44,11 @@ class SqlTransaction:
         self.users = Users(connection)
         self.organization = OrganizationRow(connection)
 
+    def write_out(self) -> None:
+        """Write what stores have kept back to write it together."""
+        self.ledger.write_out()
+        self.results.write_out()
+
 
 class SqlStore:
     """Where transactions begin; see ``resit.ports.Store``."""
@@ -56,7 +61,9 @@ class SqlStore:
     def write(self, *, lasting: bool = True, alone: bool = False) -> Generator[SqlTransaction]:
         """A transaction that may change things."""
         with self._measured("write"), transaction(self.engine, write=True, lasting=lasting, alone=alone) as connection:
-            yield SqlTransaction(connection)
+            tx = SqlTransaction(connection)
+            yield tx
+            tx.write_out()
 
     @contextmanager
     def read(self) -> Generator[SqlTransaction]:
