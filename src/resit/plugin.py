@@ -102,7 +102,8 @@ class Listing:
 
     ``lanes``: how many tests the suite's own settings run at once. ``shares_process``: lanes of one worker share one
     process. ``dispatch_cost``: seconds to start one more process. ``framework``: for people, e.g. ``pytest 9.2.0``.
-    ``approximate``: selection by id is not possible with this version.
+    ``approximate``: selection by id is not possible with this version. ``suite``: what the framework's own reports say
+    of a suite besides its tests, as JSON of at most :data:`resit.domain.wire.MAX_SUITE` characters; kept as it is.
     """
 
     tests: tuple[PlannedTest, ...]
@@ -111,6 +112,7 @@ class Listing:
     shares_process: bool = False
     dispatch_cost: float = 1.0
     approximate: bool = False
+    suite: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ def build(settings: Settings) -> Server:
         retention=Retention(store, SqlRetention(engine), artifacts, clock, ids, metrics),
         webhooks=Webhooks(store, clock, ids, signer),
         reads=reads,
-        reports=RunReports(reads, clock),
+        reports=RunReports(reads, artifacts, clock),
         insights=SqlInsights(engine),
         rates=SqlRates(engine) if settings.database else SqliteRates(settings.data / "rates.db"),
         clock=clock,

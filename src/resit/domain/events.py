@@ -68,9 +68,10 @@ class Step:
 class Setting:
     """How a framework executed a test, for the framework's own report; what it does not say is left as it is here.
 
-    ``worker`` and ``parallel``: numbers of the process and its place (-1: unknown). ``expected``: the status that a
-    pass has in the framework's word, where it is not that of a pass. ``timeout`` in seconds. ``place`` of the test:
-    ``file:line:column``. ``annotated``: places of the annotations, in their order, empty where there is none.
+    ``worker`` and ``parallel``: numbers of the process and its place (-1: unknown). ``timeout`` in seconds. ``place``
+    of the test: ``file:line:column``. ``annotated``: places of the annotations, in their order, empty where there is
+    none. Of a test that is expected to fail or to be skipped: ``expected`` and ``status`` are the framework's words for
+    what should be and what was, ``errors`` what went wrong as expected.
     """
 
     worker: int = -1
@@ -80,6 +81,8 @@ class Setting:
     retries: int = 0
     place: str = ""
     annotated: tuple[str, ...] = ()
+    status: str = ""
+    errors: tuple[Failure, ...] = ()
 
 
 UNKNOWN = Setting()

@@ -40,6 +40,7 @@ class PlanFacts:
     shares_process: bool = False
     dispatch_cost: float = 1.0
     approximate: bool = False
+    suite: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,8 @@ MAX_STEPS = 2_000
 """Steps of one result; an executor sends far fewer."""
 MAX_OUTPUT = 64 * 1024
 """Characters of a result's output."""
+MAX_SUITE = 64 * 1024
+"""Characters of what is said of a suite."""
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -173,7 +175,11 @@ def _step_to_wire(step: Step, failures: Sequence[Failure]) -> list[Any]:
 def _setting_to_wire(setting: Setting) -> dict[str, Any]:
     names = Setting.__dataclass_fields__
     data = {name: getattr(setting, name) for name in names if getattr(setting, name) != getattr(UNKNOWN, name)}
-    return {**data, "annotated": list(setting.annotated)} if setting.annotated else data
+    if setting.annotated:
+        data["annotated"] = list(setting.annotated)
+    if setting.errors:
+        data["errors"] = [_failure_to_wire(failure) for failure in setting.errors]
+    return data
 
 
 def from_wire(data: object) -> TestEvent:
@@ -220,12 +226,23 @@ def _result(test: str, event: Mapping[str, Any]) -> TestResult:
             for a in event.get("attachments", ())
         ),
         annotations=tuple((text(kind), text(words)) for kind, words in event.get("annotations", ())),
-        steps=tuple(_step(step, failures) for step in _list(event.get("steps", ()))[:MAX_STEPS]),
-        steps_left_out=whole(event.get("left_out", 0)) + max(0, len(event.get("steps", ())) - MAX_STEPS),
-        stdout=text(event.get("stdout", ""))[:MAX_OUTPUT],
-        stderr=text(event.get("stderr", ""))[:MAX_OUTPUT],
-        setting=_setting(event.get("setting", {})),
+        **account(event, failures),
     )
+
+
+def account(data: Mapping[str, Any], failures: Sequence[Failure]) -> dict[str, Any]:
+    """The members of a result that only reports want, as arguments of :class:`TestResult`.
+
+    ``failures`` are the result's. Raises errors of lookup, type and value for what is malformed.
+    """
+    steps = _list(data.get("steps", ()))
+    return {
+        "steps": tuple(_step(step, failures) for step in steps[:MAX_STEPS]),
+        "steps_left_out": whole(data.get("left_out", 0)) + max(0, len(steps) - MAX_STEPS),
+        "stdout": text(data.get("stdout", ""))[:MAX_OUTPUT],
+        "stderr": text(data.get("stderr", ""))[:MAX_OUTPUT],
+        "setting": _setting(data.get("setting", {})),
+    }
 
 
 def _list(value: Any) -> Sequence[Any]:
@@ -271,4 +288,6 @@ def _setting(data: Mapping[str, Any]) -> Setting:
         retries=whole(data.get("retries", 0)),
         place=text(data.get("place", "")),
         annotated=texts(data.get("annotated", ())),
+        status=text(data.get("status", "")),
+        errors=tuple(_failure(failure) for failure in _list(data.get("errors", ()))),
     )

@@ -7,11 +7,13 @@ of the user's repository or configuration is touched.
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Callable
 from typing import Any
 
 from resit.domain.events import Log
 from resit.domain.plan import PlannedTest, unique
+from resit.domain.wire import MAX_SUITE
 from resit.executors import playwright_command as command
 from resit.executors.playwright_events import BatchFold, described, planned_tests
 from resit.executors.process import Exit, SpoolTail, TestProcess
@@ -66,6 +68,7 @@ class PlaywrightExecutor:
             lanes=max(1, told.workers),
             shares_process=True,
             dispatch_cost=_DISPATCH_COST,
+            suite=told.suite,
         )
 
     async def open(self, suite: Suite, lanes: int) -> "PlaywrightSession":
@@ -248,6 +251,7 @@ class _ListingTold:
         self.tests: list[PlannedTest] = []
         self.errors: list[str] = []
         self.workers = 1
+        self.suite = ""
         self.ended = False
 
     def feed(self, line: dict[str, Any]) -> None:
@@ -256,6 +260,8 @@ class _ListingTold:
                 self.tests += planned_tests(line)
             case "config":
                 self.workers = int(line["workers"])
+            case "suite":
+                self.suite = _compact(line["suite"])
             case "only":
                 self._sink(Log(f"test.only: {line['kept']} of {line['all']} tests are listed\n"))
             case "error" | "complaint":
@@ -264,6 +270,16 @@ class _ListingTold:
                 self.ended = True
             case _:
                 pass
+
+
+def _compact(suite: dict[str, Any]) -> str:
+    """What is said of a suite, as short as it has to be: of very many projects no more than names and folders."""
+    text = json.dumps(suite, ensure_ascii=False, separators=(",", ":"))
+    if len(text) > MAX_SUITE:
+        short = ("name", "dir", "repeat", "retries", "timeout", "needs")
+        suite = {**suite, "projects": [{name: project.get(name) for name in short} for project in suite["projects"]]}
+        text = json.dumps(suite, ensure_ascii=False, separators=(",", ":"))
+    return text if len(text) <= MAX_SUITE else ""
 
 
 def _emit(sink: Sink, events: list[Any]) -> None:

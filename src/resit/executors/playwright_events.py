@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from resit.domain import wire
 from resit.domain.events import Attachment, DidNotRun, Failure, NotFound, TestEvent, TestResult, TestStarted
 from resit.domain.plan import PlannedTest
 from resit.domain.status import ResultStatus
@@ -61,6 +62,7 @@ def described(error: dict[str, Any]) -> str:
 
 def result_of(line: dict[str, Any], *, final: bool, after_failure: bool = False) -> TestResult:
     """The result that a ``result`` line tells."""
+    failures = tuple(Failure(**failure) for failure in line["failures"])
     return TestResult(
         test=line["id"],
         status=_STATUS.get(line["status"], ResultStatus.ERRORED),
@@ -69,9 +71,13 @@ def result_of(line: dict[str, Any], *, final: bool, after_failure: bool = False)
         after_failure=after_failure,
         started_at=line["at"],
         duration=line["duration"],
-        failures=tuple(Failure(f["message"], f["stack"], f["location"]) for f in line["failures"]),
-        attachments=tuple(Attachment(name, kind, path, size=size) for name, kind, path, size in line["attachments"]),
+        failures=failures,
+        attachments=tuple(
+            Attachment(name, kind, path, size=size, origin=origin)
+            for name, kind, path, size, origin in line["attachments"]
+        ),
         annotations=tuple((kind, text) for kind, text in line["annotations"]),
+        **wire.account(line, failures),
     )
 
 

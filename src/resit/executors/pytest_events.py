@@ -9,7 +9,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from resit.domain.events import Attachment, DidNotRun, Failure, NotFound, TestEvent, TestResult, TestStarted
+from resit.domain.events import (
+    OUTPUT,
+    Attachment,
+    DidNotRun,
+    Failure,
+    NotFound,
+    Step,
+    TestEvent,
+    TestResult,
+    TestStarted,
+)
 from resit.domain.plan import PlannedTest
 from resit.domain.status import ResultStatus
 from resit.executors.process import Exit
@@ -170,8 +180,13 @@ def _result(line: Line) -> TestResult:
         started_at=line["at"],
         duration=line["duration"],
         failures=tuple(Failure(*failure) for failure in line["failures"]),
-        attachments=tuple(Attachment(name, "text/plain", path, size=size) for name, path, size in line["outputs"]),
+        attachments=tuple(
+            Attachment(name, "text/plain", path, size=size, origin=OUTPUT) for name, path, size in line["outputs"]
+        ),
         annotations=tuple((name, value) for name, value in line["notes"]),
+        steps=tuple(Step(when, "phase", start=start, duration=duration) for when, start, duration in line["phases"]),
+        stdout=line["printed"].get("stdout", ""),
+        stderr="\n".join(line["printed"][name] for name in ("stderr", "log") if name in line["printed"]),
     )
 
 

@@ -118,12 +118,14 @@ def _batch_change(run: int, speaker: _Speaker, report: Mapping[str, Any]) -> Cha
 
 
 def _facts(data: Mapping[str, Any]) -> PlanFacts:
+    suite = wire.text(data.get("suite", ""))
     return PlanFacts(
         framework=wire.text(data["framework"]),
         lanes=max(1, wire.whole(data["lanes"])),
         shares_process=bool(data["shares_process"]),
         dispatch_cost=max(0.0, wire.real(data["dispatch_cost"])),
         approximate=bool(data["approximate"]),
+        suite=suite if len(suite) <= wire.MAX_SUITE else "",
     )
 
 

@@ -150,12 +150,12 @@ class World:
         self.test_plans = TestPlans(self.store, self.clock)
         self.resources = Resources(self.store, self.clock, self.signer)
         self.webhooks = Webhooks(self.store, self.clock, self.ids, self.signer)
-        self.reports = RunReports(self.reads, self.clock)
         self.insights = SqlInsights(self.engine)
         self.rates = SqliteRates(folder / "rates.db")
         self.metrics = Metrics()
         self.artifacts = FolderArtifacts(folder / "artifacts")
         self.retention = Retention(self.store, SqlRetention(engine), self.artifacts, self.clock, self.ids)
+        self.reports = RunReports(self.reads, self.artifacts, self.clock)
 
     def services(self, **settings: Any) -> Services:
         """What an application is made of."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from resit.domain.events import Attachment, DidNotRun, Failure, Log, TestEvent, TestResult
+from resit.domain.events import Attachment, DidNotRun, Failure, Log, TestEvent, TestResult, with_attachments
 from resit.domain.status import ResultStatus
 from resit.plugin import Event
 from resit.worker.lease import Pulse
@@ -46,8 +46,7 @@ class Hearing:
         if found is None:
             return
         if isinstance(found, TestResult) and found.attachments:
-            named = [self._named(attachment) for attachment in found.attachments]
-            found = replace(found, attachments=tuple(a for a in named if a is not None))
+            found = with_attachments(found, [self._named(attachment) for attachment in found.attachments])
             self._uploads.update(asyncio.create_task(self._send(a)) for a in found.attachments)
         self._work.reporter.event(self._claim, self._about, found)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
-from resit.domain.events import DidNotRun, Log, NotFound, TestResult
+from resit.domain.events import DidNotRun, Failure, Log, NotFound, Step, TestResult
 from resit.plugin import Event
 
 MASK = "***"
@@ -54,13 +54,25 @@ class Scrubber:
             case NotFound() | DidNotRun():
                 return replace(event, reason=self.text(event.reason))
             case TestResult():
-                failures = tuple(
-                    replace(f, message=self.text(f.message), stack=self.text(f.stack)) for f in event.failures
+                return replace(
+                    event,
+                    failures=tuple(map(self._failure, event.failures)),
+                    annotations=tuple((kind, self.text(text)) for kind, text in event.annotations),
+                    steps=tuple(map(self._step, event.steps)),
+                    stdout=self.text(event.stdout),
+                    stderr=self.text(event.stderr),
+                    setting=replace(event.setting, errors=tuple(map(self._failure, event.setting.errors))),
                 )
-                annotations = tuple((kind, self.text(text)) for kind, text in event.annotations)
-                return replace(event, failures=failures, annotations=annotations)
             case _:
                 return event
+
+    def _failure(self, found: Failure) -> Failure:
+        text = self.text
+        return replace(found, message=text(found.message), stack=text(found.stack), snippet=text(found.snippet))
+
+    def _step(self, step: Step) -> Step:
+        failure = self._failure(step.failure) if step.failure else None
+        return replace(step, title=self.text(step.title), subtitle=self.text(step.subtitle), failure=failure)
 
     def file(self, path: Path, content_type: str) -> None:
         """Mask secrets in a text file, in place. Files of other types are left as they are."""

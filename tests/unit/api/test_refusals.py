@@ -265,6 +265,7 @@ ROUTES = [
     ("GET", "/usage", "system:read"),
     ("POST", "/retention", "admin"),
     ("GET", "/runs/1/junit.xml", "results:read"),
+    ("GET", "/runs/1/blob.zip", "results:read"),
     ("GET", "/artifacts/x", "results:read"),
     ("GET", "/runs/1/logs", "results:read"),
     ("GET", "/runs/1/logs/1", "results:read"),

@@ -32,8 +32,9 @@ STEPS = st.builds(
     st.lists(SMALL, max_size=2).map(tuple),
 )  # fmt: skip
 SETTINGS = st.builds(
-    Setting, st.integers(-1, 9), st.integers(-1, 9), TEXT, TIMES, SMALL, TEXT, st.lists(TEXT, max_size=2).map(tuple)
-)
+    Setting, st.integers(-1, 9), st.integers(-1, 9), TEXT, TIMES, SMALL, TEXT, st.lists(TEXT, max_size=2).map(tuple),
+    TEXT, st.lists(FAILURES, max_size=2).map(tuple),
+)  # fmt: skip
 EVENTS = st.one_of(
     st.builds(TestStarted, TEXT, TIMES, SMALL),
     st.builds(NotFound, TEXT, TEXT),

@@ -32,7 +32,7 @@ def result(name: str, status: str = "passed", *, retry: int = 0, final: bool = T
     return {
         "kind": "result", "id": f"f.py::{name}", "status": status, "retry": retry, "final": final,
         "at": 5.0, "duration": 1.0, "failures": [["m", "s", "f.py:1"]] if status == "failed" else [],
-        "outputs": [], "notes": [],
+        "outputs": [], "notes": [], "printed": {}, "phases": [],
     }  # fmt: skip
 
 

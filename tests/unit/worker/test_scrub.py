@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from resit.domain.events import Failure, Log, TestResult
+from resit.domain.events import Failure, Log, Setting, Step, TestResult
 from resit.domain.status import ResultStatus
 from resit.worker.scrub import Scrubber
 
@@ -43,6 +43,16 @@ def test_results_and_logs() -> None:
     masked = scrubber.event(found)
     assert isinstance(masked, TestResult)
     assert masked.failures == (Failure("m ***", "s '***'"),)
+
+
+def test_nothing_that_is_for_reports_alone_leaves_with_a_secret() -> None:
+    failure = Failure(SECRET, SECRET, "a:1", SECRET)
+    step = Step(f"fill {SECRET}", "pw:api", subtitle=SECRET, failure=failure)
+    setting = Setting(expected="failed", errors=(failure,))
+    found = TestResult("t", ResultStatus.PASSED, steps=(step,), stdout=SECRET, stderr=SECRET, setting=setting)
+    masked = Scrubber([SECRET]).event(found)
+    assert SECRET not in repr(masked)
+    assert repr(masked).count("***") == 10
 
 
 def test_text_files_are_masked_and_others_left_alone(tmp_path: Path) -> None:

@@ -47,3 +47,18 @@ def _pieces(texts: Iterator[str]) -> Iterator[bytes]:
             yield "".join(held).encode()
             held, size = [], 0
     yield "".join(held).encode()
+
+
+class Archive(StreamingResponse):
+    """A zip that is written while it is sent."""
+
+    media_type = "application/zip"
+
+
+@router.get("/runs/{run}/blob.zip", tags=["reports"], response_class=Archive)
+def read_blob(use: Use, who: Who, run: str) -> Archive:
+    """A run of Playwright as its own blob report, with attachments: for `playwright merge-reports`."""
+    view = view_of(use, who, run, Scope.RESULTS_READ)
+    pieces = use.reports.blob(view, f"{use.url}/resit/v1/runs/{view.run.id}")
+    headers = {**SAFE, "Content-Disposition": disposition(f"report-{view.run.id}.zip"), "Cache-Control": "no-store"}
+    return Archive(pieces, headers=headers)

@@ -30,6 +30,10 @@ function readSettings() {
 const IDS_A_LINE = 500;
 const TESTS_A_LINE = 200;
 const TEXT_LIMIT = 64 * 1024;
+const OUTPUT_LIMIT = 8 * 1024; // characters that travel with a result; the attachment has TEXT_LIMIT of them
+const STEPS = 300; // of one result
+const TITLE_LIMIT = 300;
+const METADATA_LIMIT = 4 * 1024;
 // eslint-disable-next-line no-control-regex
 const ANSI = /[\u001b\u009b](?:\][^\u0007]*\u0007|[[()#;?]*(?:\d{1,4}(?:;\d{0,4})*)?[\dA-PR-TZcf-nq-uy=><~])/g;
 
@@ -62,6 +66,7 @@ class ResitReporter {
     this._stopped = '';
     this._errors = [];
     this._files = 0;
+    this._relatives = new Map(); // absolute path -> as seen from the working directory
     this._signed = 0;
     this._guard(() => {
       if (!settings)
@@ -131,6 +136,8 @@ class ResitReporter {
         projects: (config.projects || []).map(p => ({ name: p.name, needs: p.dependencies || [], teardown: p.teardown || '' })),
       });
       if (settings.mode === 'list')
+        this._guard(() => this._write({ t: 'suite', suite: this._describeConfig(config) }));
+      if (settings.mode === 'list')
         this._list(suite);
       else
         this._begin(suite);
@@ -156,6 +163,40 @@ class ResitReporter {
         flush();
     }
     flush();
+  }
+
+  /** What Playwright's own reports say of a suite besides its tests; paths are relative to the working directory. */
+  _describeConfig(config) {
+    const short = value => JSON.stringify(value || {}).length <= METADATA_LIMIT ? value || {} : {};
+    const place = file => file ? this._relative(file) : undefined;
+    return {
+      workdir: this._workdir,
+      root: place(config.rootDir) || '.',
+      config: place(config.configFile),
+      timeout: config.globalTimeout || 0,
+      max_failures: config.maxFailures || 0,
+      metadata: short(config.metadata),
+      version: config.version,
+      workers: config.workers,
+      tags: config.tags,
+      fail_on_flaky: config.failOnFlakyTests,
+      projects: (config.projects || []).map(project => ({
+        name: project.name,
+        dir: place(project.testDir) || '.',
+        snapshots: place(project.snapshotDir) || '.',
+        repeat: project.repeatEach || 1,
+        retries: project.retries || 0,
+        timeout: project.timeout || 0,
+        metadata: short(project.metadata),
+        ignore: patterns(project.testIgnore),
+        match: patterns(project.testMatch),
+        grep: patterns(project.grep),
+        invert: patterns(project.grepInvert),
+        needs: project.dependencies || [],
+        teardown: project.teardown,
+        test_id: project.use && project.use.testIdAttribute,
+      })),
+    };
   }
 
   /** The tests that a run would execute: `test.only` narrows the listing too, projects that others need stay whole. */
@@ -242,7 +283,12 @@ class ResitReporter {
   }
 
   _relative(file) {
-    return path.relative(this._workdir, file).split(path.sep).join('/');
+    let found = this._relatives.get(file); // a test has dozens of places in a few files
+    if (found === undefined) {
+      found = path.relative(this._workdir, file).split(path.sep).join('/');
+      this._relatives.set(file, found);
+    }
+    return found;
   }
 
   _variant(test) {
@@ -341,7 +387,9 @@ class ResitReporter {
         this._open.delete(test.id);
       else
         this._started(test.id);
-      this._write({
+      const annotations = result.annotations || test.annotations || [];
+      const places = new Map(); // attachment -> its place among those that are told
+      const line = {
         t: 'result',
         id: test.id,
         retry: result.retry,
@@ -351,11 +399,79 @@ class ResitReporter {
         at: seconds(result.startTime),
         duration: Math.max(0, result.duration || 0) / 1000,
         failures: failed || result.status === 'interrupted' ? this._failures(test, result) : [],
-        attachments: this._attachments(result),
-        annotations: (result.annotations || test.annotations || []).map(a => [String(a.type), plain(a.description, 4096)]),
+        attachments: this._attachments(result, places),
+        annotations: annotations.map(a => [String(a.type), plain(a.description, 4096)]),
         ...(result.status === 'interrupted' ? this._cutOff(result) : {}),
-      });
+      };
+      this._guard(() => Object.assign(line, this._account(test, result, annotations, places, line.failures)));
+      this._write(line);
     });
+  }
+
+  /** What only Playwright's own reports want to know of a result. */
+  _account(test, result, annotations, places, failures) {
+    const setting = { worker: result.workerIndex, parallel: result.parallelIndex, timeout: (test.timeout || 0) / 1000 };
+    if (test.retries)
+      setting.retries = test.retries;
+    setting.place = this._place(test.location);
+    const annotated = annotations.map(a => this._place(a.location));
+    if (annotated.some(place => place))
+      setting.annotated = annotated;
+    const known = result.errors || [];
+    if (test.expectedStatus !== 'passed') {
+      setting.expected = test.expectedStatus;
+      setting.status = result.status;
+      if (!failures.length && known.length)
+        setting.errors = known.map(error => this._failure(error));
+    }
+    const account = { setting };
+    const [steps, left] = this._steps(result, places, failures.length ? known : []);
+    if (steps.length)
+      account.steps = steps;
+    if (left)
+      account.left_out = left;
+    for (const name of ['stdout', 'stderr']) {
+      const text = printed(result[name]);
+      if (text)
+        account[name] = plain(text, OUTPUT_LIMIT);
+    }
+    return account;
+  }
+
+  /** The steps in the order of their beginnings, and how many are left out: the deepest, but none that failed. */
+  _steps(result, places, errors) {
+    let all = [];
+    const visit = (steps, depth) => {
+      for (const step of steps || []) {
+        all.push({ step, depth, order: all.length, rank: step.error || step.duration < 0 ? -1 : depth });
+        visit(step.steps, depth + 1);
+      }
+    };
+    visit(result.steps, 0);
+    const count = all.length;
+    if (count > STEPS)
+      all = all.sort((a, b) => a.rank - b.rank || a.order - b.order).slice(0, STEPS).sort((a, b) => a.order - b.order);
+    const began = result.startTime ? result.startTime.getTime() : 0;
+    return [all.map(({ step, depth }) => this._step(step, depth, began, places, errors)), count - all.length];
+  }
+
+  /** A step as the wire has it (resit/domain/wire.py): what says nothing at the end is left out. */
+  _step(step, depth, began, places, errors) {
+    const start = step.startTime ? Math.max(0, step.startTime.getTime() - began) : 0;
+    const line = [plain(step.title, TITLE_LIMIT), String(step.category || ''), depth, start, step.duration < 0 ? -1 : step.duration];
+    const own = (step.attachments || []).map(a => places.get(a)).filter(place => place !== undefined);
+    const more = [this._place(step.location), plain(step.subtitle, TITLE_LIMIT), this._stepError(step.error, errors), own];
+    while (more.length && (more[more.length - 1] === '' || more[more.length - 1] === null || more[more.length - 1].length === 0))
+      more.pop();
+    return [...line, ...more];
+  }
+
+  /** A failure of the result's by its place there, because most are; else the failure. */
+  _stepError(error, errors) {
+    if (!error)
+      return null;
+    const place = errors.findIndex(other => other === error || (other.message === error.message && other.stack === error.stack));
+    return place >= 0 ? place : this._failure(error);
   }
 
   /** Where a test was when it was cut off: the innermost step that came to no good end. */
@@ -417,19 +533,19 @@ class ResitReporter {
       return;
     }
     const message = this._why(test, result);
-    this._failedIn.set(this._place(test), { test, hook: (result.steps || []).some(failedBeforeAll), message });
+    this._failedIn.set(this._corner(test), { test, hook: (result.steps || []).some(failedBeforeAll), message });
     if (!this._failedProjects.has(variant))
       this._failedProjects.set(variant, new Map());
     this._failedProjects.get(variant).set(test, message);
   }
 
-  _place(test) {
+  _corner(test) {
     return `${this._variant(test)}\n${this._file(test)}`;
   }
 
   /** Why a test was passed over in the middle of its file. */
   _passedOver(test) {
-    const earlier = this._failedIn.get(this._place(test));
+    const earlier = this._failedIn.get(this._corner(test));
     if (!earlier)
       return 'Playwright passed it over';
     const title = `"${this._titles(earlier.test).join(' \u203a ')}"`;
@@ -453,16 +569,26 @@ class ResitReporter {
     let stack = plain(error.stack);
     for (let cause = error.cause, depth = 0; cause && depth < 5; cause = cause.cause, depth++)
       stack += `\n[cause]: ${plain(cause.stack || cause.message || cause.value)}`;
-    if (error.snippet)
-      stack += `\n\n${plain(error.snippet)}`;
-    return { message, stack: cut(stack, 2 * TEXT_LIMIT).trimStart(), location: this._location(error.location) };
+    const snippet = error.snippet ? plain(error.snippet) : '';
+    if (snippet)
+      stack += `\n\n${snippet}`;
+    const failure = { message, stack: cut(stack, 2 * TEXT_LIMIT).trimStart(), location: this._location(error.location) };
+    if (snippet)
+      failure.snippet = snippet;
+    if (error.location && error.location.column)
+      failure.column = error.location.column;
+    return failure;
   }
 
   _location(location) {
     return location && location.file ? `${this._relative(location.file)}:${location.line}` : '';
   }
 
-  _attachments(result) {
+  _place(location) {
+    return location && location.file ? `${this._relative(location.file)}:${location.line}:${location.column}` : '';
+  }
+
+  _attachments(result, places) {
     const list = [];
     for (const attachment of result.attachments || []) {
       this._guard(() => {
@@ -470,18 +596,20 @@ class ResitReporter {
           return;
         const file = attachment.path || (attachment.body ? this._save(attachment.name, attachment.body) : '');
         const stat = file && fs.statSync(file, { throwIfNoEntry: false });
-        if (stat && stat.isFile())
-          list.push([attachment.name, attachment.contentType || 'application/octet-stream', path.resolve(file), stat.size]);
+        if (!stat || !stat.isFile())
+          return;
+        places.set(attachment, list.length);
+        const kind = attachment.contentType || 'application/octet-stream';
+        list.push([attachment.name, kind, path.resolve(file), stat.size, attachment.path ? '' : 'body']);
       });
     }
     for (const name of ['stdout', 'stderr']) {
       this._guard(() => {
-        const chunks = result[name] || [];
-        if (!chunks.length)
+        const text = printed(result[name]);
+        if (!text)
           return;
-        const text = cut(chunks.map(chunk => typeof chunk === 'string' ? chunk : chunk.toString('utf8')).join(''), TEXT_LIMIT);
-        const file = this._save(`${name}.txt`, Buffer.from(text));
-        list.push([name, 'text/plain', file, fs.statSync(file).size]);
+        const file = this._save(`${name}.txt`, Buffer.from(cut(text, TEXT_LIMIT)));
+        list.push([name, 'text/plain', file, fs.statSync(file).size, 'output']);
       });
     }
     return list;
@@ -586,6 +714,16 @@ function statusOf(result, failed) {
   if (failed)
     return result.status === 'passed' ? 'failed' : result.status;
   return result.status === 'skipped' || result.status === 'interrupted' ? result.status : 'passed';
+}
+
+function printed(chunks) {
+  return (chunks || []).map(chunk => typeof chunk === 'string' ? chunk : chunk.toString('utf8')).join('');
+}
+
+/** Texts and regular expressions as Playwright's own reports write them. */
+function patterns(found) {
+  return (Array.isArray(found) ? found : found ? [found] : [])
+      .map(one => typeof one === 'string' ? { s: one } : { r: { source: one.source, flags: one.flags } });
 }
 
 function seconds(date) {

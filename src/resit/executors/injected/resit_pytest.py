@@ -26,6 +26,7 @@ LISTED_AT_ONCE = 200
 STACK_LIMIT = 32 * 1024
 MESSAGE_LIMIT = 4 * 1024
 OUTPUT_LIMIT = 64 * 1024
+PRINTED_LIMIT = 8 * 1024  # what travels with the result; a file has OUTPUT_LIMIT of it
 RERUN = ("rerun", "retried")  # the outcomes of pytest-rerunfailures and pytest-retry
 
 
@@ -354,6 +355,7 @@ class Reporter(Ending):
         tried.done = True
         if final:
             self._open.pop(tried.test, None)
+        outputs = list(tried.outputs())
         self._spool.write(
             "result",
             id=tried.test,
@@ -363,8 +365,10 @@ class Reporter(Ending):
             at=tried.started or _Real.time() - tried.duration,
             duration=tried.duration,
             failures=tried.failures,
-            outputs=[self._output(name, text) for name, text in tried.outputs()],
+            outputs=[self._output(name, text) for name, text in outputs],
             notes=tried.annotations(),
+            printed={name: _clean(_cut(text, PRINTED_LIMIT)) for name, text in outputs},
+            phases=tried.phases,
         )
 
     def _output(self, name, text):
@@ -392,6 +396,7 @@ class Try:
         self.started = 0.0
         self.duration = 0.0
         self.failures = []
+        self.phases = []
         self._broken = self._failed = self._skipped = False
         self._notes = []
         self._properties = []
@@ -405,7 +410,9 @@ class Try:
                 self.failures.append(_failure(report, root, f"subtest {_subtest_name(report)}: "))
             return
         self.started = self.started or getattr(report, "start", 0.0)
-        self.duration += getattr(report, "duration", 0.0) or 0.0
+        duration = getattr(report, "duration", 0.0) or 0.0
+        self.phases.append([str(report.when), self.duration, duration])
+        self.duration += duration
         sections = list(getattr(report, "sections", ()))
         self.sections = sections if len(sections) >= len(self.sections) else self.sections
         self._properties = list(getattr(report, "user_properties", ()))
