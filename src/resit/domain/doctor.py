@@ -351,7 +351,8 @@ def _waiting(server: Server) -> Finding:
     if server.oldest_wait <= WAIT_WARNING:
         return Finding("queue", Level.OK, "no run waits for long")
     words = f"a run has waited for {_long(server.oldest_wait)}"
-    return Finding("queue", Level.WARNING, words, "resit runs --status requested lists those that wait, resit show RUN says what for")
+    advice = "resit runs --status requested lists those that wait, and resit show says what for"
+    return Finding("queue", Level.WARNING, words, advice)
 
 
 def _outbox(server: Server) -> Finding:
