@@ -9,7 +9,6 @@ import chaos
 import pytest
 from black_box import Resit, Suites, until
 
-
 USUAL = ("worker killed", "all three", "broker's store deleted", "worker stopped for 14 s")
 
 

@@ -1,7 +1,7 @@
 """Backups of a data folder with an embedded database: one archive, written whole or not at all.
 
-It holds ``manifest.json``, ``resit.db``, ``artifacts/KEY``, where they are wanted ``secret.key`` and ``admin-token``, and at
-its end ``SHA256SUMS`` over all of them: an archive without it was cut off.
+It holds ``manifest.json``, ``resit.db``, ``artifacts/KEY``, where they are wanted ``secret.key`` and ``admin-token``,
+and at its end ``SHA256SUMS`` over all of them: an archive without it was cut off.
 """
 
 import errno

@@ -342,7 +342,8 @@ class CaseStore(Protocol):
     def sync(self, run: Run, tests: Sequence[PlannedTest]) -> None:
         """The whole suite was listed: these are its test cases, those that are not named are no longer active.
 
-        It holds the project.
+        It holds the project. Raises :class:`InvalidInput`, having changed nothing, for names that the database can't
+        look up: an index of PostgreSQL holds 2.7 kB.
         """
         ...
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from resit.domain import balance, ledger, selection
-from resit.domain.errors import Conflict
+from resit.domain.errors import Conflict, InvalidInput
 from resit.domain.fleet import ALIVE_SECONDS
 from resit.domain.ids import case_uuid
 from resit.domain.ledger import Row
@@ -91,7 +91,12 @@ def listed(desk: Desk, run: Run, claim: str, found: Listed) -> Run:
     environment = desk.tx.projects.environment(run.environment_id)
     filters = environment.filters if environment else Filters()
     run = replace(on_branch(run, found.branch), facts=found.facts, commit=found.commit or run.commit)
-    desk.tx.cases.sync(replace(run, touched_at=desk.now), selection.unique(tests))
+    try:
+        desk.tx.cases.sync(replace(run, touched_at=desk.now), selection.unique(tests))
+    except InvalidInput as error:
+        longest = max((text for test in tests for text in (test.id, test.file)), key=_bytes)
+        words = f"the suite can't be stored: {error.message} ({longest[:200]!r} ... has {len(longest)} characters)"
+        return desk.fail(desk.put(run), Problem(code="id_too_long", message=words))
     own = desk.tx.cases.own_tags(run.project_id)
     tests = [replace(test, tags=own[test.id]) if test.id in own else test for test in tests]
     resolution = selection.resolve(by_id(desk.tx, run), tests, filters)
@@ -215,3 +220,7 @@ class Planner:
             if run.status.open:
                 desk.fail(run, Problem(code="dispatch_failed", message=f"the work can't be handed out: {why}"))
             desk.file()
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))

@@ -10,7 +10,7 @@ from resit.domain.plan import PlannedTest
 from resit.domain.run import Run
 from resit.ports import CaseRow
 from resit.storage import rows, tables
-from resit.storage.dialect import insert_all, upsert
+from resit.storage.dialect import insert_all, trying, upsert
 from resit.storage.rows import dumps, loads
 
 _C = tables.test_cases
@@ -82,12 +82,14 @@ class Cases:
         values = [{**case_values(run, case_uuid(project_uuid, test.id), test), **seen} for test in tests]
         statement = upsert(self._db, _C)
         now = {name: statement.excluded[name] for name in _SUITE_SAYS}
-        insert_all(self._db, statement.on_conflict_do_update(index_elements=["project_id", "test"], set_=now), values)
+        known = statement.on_conflict_do_update(index_elements=["project_id", "test"], set_=now)
         files = [
             {"project_id": run.project_id, "path": path, "created_at": run.touched_at}
             for path in dict.fromkeys(test.file for test in tests)
         ]
-        insert_all(self._db, upsert(self._db, tables.files).on_conflict_do_nothing(), files)
+        with trying(self._db):
+            insert_all(self._db, known, values)
+            insert_all(self._db, upsert(self._db, tables.files).on_conflict_do_nothing(), files)
 
     def add(self, project_id: int, uuid: str, title: str, goal: str, now: float) -> int:
         values = {

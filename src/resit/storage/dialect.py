@@ -3,7 +3,8 @@
 ``storage/connect.py`` has the list of all differences, ``times`` the words for times.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -26,10 +27,12 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from resit.storage.refusals import meaning
 from resit.storage.rows import dumps
 
 AT_ONCE = 10_000
@@ -107,6 +110,22 @@ def _given(table: Table, names: tuple[str, ...]) -> Any:
 def _pieces(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for start in range(0, len(rows), AT_ONCE):
         yield dumps(rows[start : start + AT_ONCE])
+
+
+@contextmanager
+def trying(connection: Connection) -> Generator[None]:
+    """What is refused in the block raises what it means, and is taken back alone: the transaction goes on."""
+    if not on_postgresql(connection):
+        yield
+        return
+    try:
+        with connection.begin_nested():
+            yield
+    except DBAPIError as error:
+        refusal = meaning(error)
+        if refusal is None:
+            raise
+        raise refusal from error
 
 
 # ------------------------------------------------------------ who is next

@@ -30,7 +30,7 @@ class SqlStories:
             .join_from(runs, projects, runs.c.project_id == projects.c.id)
             .join(environments, runs.c.environment_id == environments.c.id)
             .where(runs.c.finished_at.is_not(None), runs.c.told_at.is_(None))
-            .order_by(runs.c.finished_at)
+            .order_by(runs.c.finished_at, runs.c.id)
             .limit(limit)
         )
         if besides:

@@ -308,7 +308,7 @@ ROUTES = [
     ("PATCH", "/organization", "admin"),
 ]
 OF_ALL = ("/doctor", "/users", "/organization", "/workers", "/pools", "/worker-credentials", "/usage", "/retention")
-"""What belongs to no project; who may come in there is tested with them (``test_people``, ``test_fleet``, ``test_retention``)."""
+"""What belongs to no project; who may come in there is tested with them (``test_people``, ``test_fleet`` ...)."""
 SENT: dict[str, dict[str, Any]] = {
     "/projects": {"slug": "x", "source": "/", "executor": "pytest"},
     "/projects/shop/environments": {"slug": "x"},

@@ -158,8 +158,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 @pytest.fixture
-def resit(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+def resit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Call the command line: ``resit("runs", "shop")``."""
+    monkeypatch.delenv("COLUMNS", raising=False)  # tests that run side by side are told a width
 
     def run(*argv: str) -> Result:
         code = call(argv)

@@ -38,7 +38,7 @@ def test_every_command_of_the_contract_is_there():
         "schedule resume", "schedule run", "schedule remove",
         "worker", "workers", "pool", "pool create", "pool set", "pool list", "pool remove",
         "worker-credential", "worker-credential create", "worker-credential list", "worker-credential revoke",
-        "db", "db check", "db upgrade", "backup", "restore", "keep", "usage", "retention", "retention run",
+        "db", "db check", "db copy", "db upgrade", "backup", "restore", "keep", "usage", "retention", "retention run",
     } == {" ".join(words) for words in COMMANDS}  # fmt: skip
 
 

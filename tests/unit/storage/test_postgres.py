@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from resit.domain.errors import Conflict, InvalidInput, Unavailable
 from resit.domain.plan import PlannedTest
+from resit.domain.status import RunStatus
 from resit.storage import migrate, tables
 from resit.storage.connect import connect, transaction
 from resit.storage.link import Link
@@ -29,6 +30,7 @@ from resit.storage.postgres import address
 from resit.storage.unit_of_work import SqlStore
 from resit.testing import factories
 from resit.testing.postgres import PostgresFailed, PostgresServer
+from resit.testing.world import World
 
 Connecting = Callable[..., Engine]
 
@@ -362,6 +364,20 @@ def test_a_name_that_no_index_holds(fresh: str, connecting: Connecting) -> None:
     migrate.upgrade(engine)
     with pytest.raises(InvalidInput, match="too long"), SqlStore(engine).write() as tx:
         tx.projects.add(factories.project(slug="".join(chr(0x4E00 + n * 7 % 20000) for n in range(5000))))
+
+
+def test_a_suite_with_an_id_that_no_index_holds(fresh: str, connecting: Connecting, tmp_path: Path) -> None:
+    """Its run ends with words; a long one that can be shortened inside is taken."""
+    engine = connecting(fresh)
+    migrate.upgrade(engine)
+    world = World(tmp_path, engine)
+    world.project()
+    good, long = "ü" * 3970, "".join(chr(0x4E00 + n * 7919 % 20000) for n in range(3970))
+    run = world.plan(world.trigger(), [factories.planned(good), factories.planned(long)])
+    assert (run.status, run.problems[0].code) == (RunStatus.FINISHED, "id_too_long")
+    assert "too long to be looked up" in run.problems[0].message
+    assert f"{long[:200]!r} ... has 3970 characters" in run.problems[0].message
+    assert world.plan(world.trigger(), [factories.planned(good)], claim="again").status is RunStatus.RUNNING
 
 
 ODDLY = ["a", "B", "_", "é", "z", "Z", "-", "ß", "😀", "e", "É", " ", "1", "10", "9"]
