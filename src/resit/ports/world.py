@@ -49,8 +49,9 @@ class Cron(Protocol):
     """The times of cron expressions in a zone of the IANA database.
 
     Where clocks are put forward, an hour is missing: what is due in it comes at its end, once. Where they are put
-    back, an hour comes twice: what is due in it comes in the first of the two. An expression whose minutes or
-    hours begin with ``*`` goes by the time that passes, so it comes in each of the two hours, and not at the end of the missing one.
+    back, an hour comes twice: what is due in it comes in the first of the two. An expression whose minutes or hours
+    begin with ``*`` goes by the time that passes, so it comes in each of the two hours, and not at the end of the
+    missing one.
     """
 
     def check(self, expression: str, zone: str) -> None:

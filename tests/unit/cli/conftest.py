@@ -157,10 +157,15 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         client.close()
 
 
+@pytest.fixture(autouse=True)
+def any_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that run side by side are told a width of 80, as if in a terminal."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
-def resit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def resit(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
     """Call the command line: ``resit("runs", "shop")``."""
-    monkeypatch.delenv("COLUMNS", raising=False)  # tests that run side by side are told a width
 
     def run(*argv: str) -> Result:
         code = call(argv)
