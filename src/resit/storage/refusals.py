@@ -9,6 +9,7 @@ from resit.domain.errors import AlreadyExists, Conflict, InvalidInput, NoRoom, R
 _AWAY = ("08", "28", "3D", "53", "57", "58")
 """Classes of PostgreSQL's codes: the connection, the password, the database's name, no room, an operator, the disk."""
 _FULL = "database or disk is full"
+_DAMAGED = ("malformed", "file is not a database")
 """SQLite's words."""
 _AGAIN = {
     "40001": "it was changed by somebody else at the same time",
@@ -28,6 +29,8 @@ def meaning(error: DBAPIError) -> ResitError | None:
         return _by_code(code, error)
     if _FULL in str(error.orig):
         return NoRoom("the disk of the database is full: make room, then try again")
+    if any(words in str(error.orig) for words in _DAMAGED):
+        return Unavailable(f"the database is damaged: {error.orig}; resit db check says more, a backup can be restored")
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
         return Unavailable(f"the database does not answer: {error.orig}")
     return None
