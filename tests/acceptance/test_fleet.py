@@ -20,7 +20,8 @@ from resit.broker.worker import NatsWorkerBroker
 from resit.integrations.trust import trusting
 
 LISTEN = ("--no-worker", "--workers-listen", "127.0.0.1:0")
-# Each test writes that it began and that it ended; what it prints is an artifact of it.
+# Each test writes that it began and that it ended; what it prints is an artifact of it. On the worker HOLD, all but the
+# first one wait until GO is there.
 SUITE = """
 import os, pathlib, time, pytest
 LOG, SECONDS = pathlib.Path(os.environ["LOG"]), float(os.environ.get("SECONDS", "0.2"))
@@ -31,6 +32,9 @@ def test_n(n):
     print("said", n)
     say("start", n)
     time.sleep(SECONDS)
+    held, end = os.environ.get("HOLD"), time.monotonic() + 60
+    if held == os.environ["RESIT_WORKER"] and any(line.split()[::2] == ["end", held] for line in LOG.open()):
+        while not os.path.exists(os.environ["GO"]) and time.monotonic() < end: time.sleep(0.02)
     say("end", n)
 """
 LONG = """
@@ -48,7 +52,16 @@ SPEC = """
 const { test } = require('@playwright/test');
 const fs = require('fs');
 const say = word => fs.appendFileSync(process.env.LOG, `${word} NUMBER ${process.env.RESIT_WORKER}\\n`);
-test('n NUMBER', async () => { say('start'); await new Promise(r => setTimeout(r, 700)); say('end'); });
+const held = process.env.HOLD, end = Date.now() + 25000, soon = () => new Promise(r => setTimeout(r, 100));
+test('n NUMBER', async () => {
+  say('start');
+  await soon();
+  const lines = fs.readFileSync(process.env.LOG, 'utf8').split('\\n');
+  if (held === process.env.RESIT_WORKER && lines.some(line => line.startsWith('end') && line.endsWith(held))) {
+    while (!fs.existsSync(process.env.GO) && Date.now() < end) await soon();
+  }
+  say('end');
+});
 """
 TESTS = 40
 
@@ -193,43 +206,43 @@ def test_each_run_goes_to_its_pool(fleet: Fleet, suite: Suites, tmp_path: Path) 
     assert fleet.listed() == {}
 
 
-def drained_in_mid_run(fleet: Fleet, run: int, log: Path, first: Worker, second: Worker) -> None:
-    """Both work on a run, and the first one is asked to leave; the run is green, and every test came to its end."""
-    resit = fleet.resit
+def drained_in_mid_run(fleet: Fleet, project: str, folder: Path, *how: str) -> list[str]:
+    """Two workers work on a run, and one of them is asked to leave: the run is green, and every test came to its end.
+
+    Returns the numbers of the tests that began, in this order.
+    """
+    resit, log, go = fleet.resit, folder / "log", folder / "go"
+    credential = fleet.credential()
+    first, second = fleet.worker(credential, *how), fleet.worker(credential)
+    variables = {"LOG": str(log), "SECONDS": "0.3", "HOLD": second.name, "GO": str(go)}
+    run = resit.trigger(project, shards=2, variables=variables)
     until(lambda: {name for names in ended(log).values() for name in names} == {first.name, second.name}, "both work")
     first.ask_to_leave()
     until(lambda: fleet.listed().get(first.name, {"draining": True})["draining"], "it is shown as draining", 10)
     assert first.end() == 0, first.said
     assert first.name not in fleet.listed()
-    assert len(ended(log)) < TESTS, "the run was over before the worker left"
     by_first = [line for line in lines(log) if line.endswith(first.name)]
+    assert 0 < len(by_first) < 2 * TESTS
+    go.touch()
     done = resit.end(run)
     assert (done["verdict"], done["counts"]["passed"]) == ("passed", TESTS), resit.logs(run)
     assert sorted(ended(log)) == list(range(TESTS))
     assert [line for line in lines(log) if line.endswith(first.name)] == by_first
+    return [line.split()[1] for line in lines(log) if line.startswith("start")]
 
 
 def test_a_worker_is_drained_in_mid_run_and_nothing_is_red(fleet: Fleet, suite: Suites, tmp_path: Path) -> None:
-    log, credential = tmp_path / "log", fleet.credential()
-    first, second = fleet.worker(credential, "--drain-seconds", "2"), fleet.worker(credential)
     project = fleet.resit.project(many(suite, TESTS // 2, 2))
-    run = fleet.resit.trigger(project, shards=2, variables={"LOG": str(log), "SECONDS": "0.5"})
-    drained_in_mid_run(fleet, run, log, first, second)
+    begun = drained_in_mid_run(fleet, project, tmp_path, "--drain-seconds", "2")
     # The batch of a pytest process is large: what was left of it was handed back, and the test in flight began again.
-    assert all(len(workers) == 1 for workers in ended(log).values())
-    begun = [line.split()[1] for line in lines(log) if line.startswith("start")]
+    assert all(len(workers) == 1 for workers in ended(tmp_path / "log").values())
     assert len(begun) - len(set(begun)) <= 1
 
 
 @needs_node
 def test_batches_that_run_are_finished_and_no_further_one_is_begun(fleet: Fleet, suite: Suites, tmp_path: Path) -> None:
-    log, credential = tmp_path / "log", fleet.credential()
-    first, second = fleet.worker(credential), fleet.worker(credential)
     where = suite.playwright({f"{n}.spec.js": SPEC.replace("NUMBER", str(n)) for n in range(TESTS)})
-    project = fleet.resit.project(where, "playwright")
-    run = fleet.resit.trigger(project, shards=2, variables={"LOG": str(log)})
-    drained_in_mid_run(fleet, run, log, first, second)
-    begun = [line.split()[1] for line in lines(log) if line.startswith("start")]
+    begun = drained_in_mid_run(fleet, fleet.resit.project(where, "playwright"), tmp_path)
     assert len(begun) == len(set(begun)), "nothing was repeated"
 
 
