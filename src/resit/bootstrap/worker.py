@@ -37,7 +37,7 @@ from resit.worker.workspace import Workspaces
 log = logging.getLogger(__name__)
 ORPHAN_SECONDS = 1.0
 LOOK_SECONDS = 1.0
-REFUSED_SECONDS = 20.0
+REFUSED_SECONDS = 8.0
 """How long the broker may refuse a worker until that is taken for its last word."""
 LEAVING_SECONDS = 12.0
 """How long a worker that nobody hears any more takes to end its tests."""
