@@ -253,8 +253,11 @@ def test_what_is_not_done_in_time_is_handed_back(fleet: Fleet, suite: Suites, tm
     first = fleet.worker(credential, "--drain-seconds", "600" if hurry else "1")
     run = resit.trigger(resit.project(suite(LONG)), variables={"LOG": str(log), "GO": str(go)})
     until(lambda: lines(log), "the test has begun")
-    held = until(lambda: fleet.listed()[first.name]["holding"], "what it holds is shown", 15)
-    assert [(place["run"], place["shard"]) for place in held] == [(run, 1)]
+
+    def held() -> list[tuple[int, int]]:
+        return [(place["run"], place["shard"]) for place in fleet.listed()[first.name]["holding"]]
+
+    until(lambda: held() == [(run, 1)], "what it holds is shown", 15)
     second = fleet.worker(credential)
     first.ask_to_leave()
     if hurry:

@@ -7,6 +7,7 @@ eight tests were through, and two that waited; then its server and its worker we
 import json
 import sqlite3
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ def taken_over(tmp_path: Path) -> Resit:
     database = sqlite3.connect(tmp_path / "data" / "resit.db")
     database.execute("UPDATE projects SET source = replace(source, ?, ?)", (WAS, str(tmp_path)))
     database.execute("UPDATE runs SET variables = replace(variables, ?, ?)", (WAS, str(tmp_path)))
+    # It was killed a moment ago, not when this archive was made: runs have a deadline.
+    database.execute("UPDATE runs SET deadline = deadline + ? - (SELECT max(created_at) FROM runs)", (time.time(),))
     database.commit()
     database.close()
     return Resit(tmp_path)
