@@ -101,6 +101,7 @@ class RunWork:
         Raises :class:`RunOver`, :class:`WorkspaceError`, :class:`ExecutorError`.
         """
         spec = json.loads(await ask(self.tools.broker, "spec", self._about(shard)))
+        self._go_on()
         if not spec["open"]:
             raise RunOver
         if self.tools.server:
@@ -126,6 +127,7 @@ class RunWork:
             raise ExecutorError(
                 f"this worker has no place for the files of a run: {error}; look at its disk"
             ) from error
+        self._go_on()
         suite = Suite(
             root=self._workspace.root,
             workdir=self._workspace.workdir,
@@ -136,6 +138,13 @@ class RunWork:
             limits=Limits(stall=float(spec.get("stall_limit", 0.0)), total=LISTING_SECONDS),
         )
         return spec, executor, suite
+
+    def _go_on(self) -> None:
+        """A stop may have been lost on the way here: ``asyncio.wait_for`` of Python 3.11 forgets that it was cancelled
+        when what it waits for comes at the same moment.
+        """
+        if self.stopping:
+            raise asyncio.CancelledError
 
     def _about(self, shard: int) -> dict[str, Any]:
         """Who asks for the specification: a shard's attempt is known from then on."""
