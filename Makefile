@@ -12,8 +12,10 @@ setup: ## install what the project needs into .venv (and tests/node/node_modules
 demo: setup ## start a server, run two example suites, run the failed tests again, tell the story
 	@$(BIN)/python scripts/demo.py
 
+# Most of the time of the long tests is spent waiting; they come first, and each file stays with one process.
+JOBS ?= 3
 test: setup lint types imports ## everything that CI checks
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 bench: setup ## how fast the HTTP APIs answer on this machine, and what it ingests meanwhile (minutes)
 	$(BIN)/python bench/api.py

@@ -63,7 +63,8 @@ async def _bundled(settings: Settings) -> AsyncGenerator[Brokered]:
         stack.push_async_callback(control.close)
         keeping = asyncio.create_task(_keep(server, settings.data), name="the bundled broker")
         stack.callback(keeping.cancel)
-        watching = asyncio.create_task(watch_room(settings.data / "nats", lambda: server.pid), name="the broker's disk")
+        watch = watch_room(settings.data / "nats", lambda: server.pid, control.doubted)
+        watching = asyncio.create_task(watch, name="the broker's disk")
         stack.callback(watching.cancel)
         yield Brokered(control, server.local, server.workers_url, server.ca_pem)
 

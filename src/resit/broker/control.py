@@ -44,6 +44,8 @@ class NatsControlBroker:
         self._workers = workers
         self._system = system
         self._watch: asyncio.Task[None] | None = None
+        self.doubted = asyncio.Event()
+        """Set by :meth:`doubt`; who looks after the broker clears it."""
 
     @classmethod
     async def connect(
@@ -303,6 +305,11 @@ class NatsControlBroker:
         valid = RIGHTS_SECONDS if self._system else SHORT_RIGHTS_SECONDS
         came = self._streams.heard_of
         await Callout(self._link, self._issuer, gate, self._workers, valid, came).begin()
+
+    def doubt(self) -> None:
+        if not self.doubted.is_set():
+            _LOG.warning("the broker answers, but it stores no messages: look at its disk and its log")
+        self.doubted.set()
 
     async def disconnect(self, credential: int) -> None:
         """End the connections that a credential has now: at once by the system account's rights, else they end by

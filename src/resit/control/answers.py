@@ -10,6 +10,9 @@ from resit.ports import ControlBroker
 from resit.services.work import Work
 from resit.telemetry import bind
 
+STUCK_SECONDS = 10.0
+"""A worker that can ask, but whose reports have not been stored for so long: two tries in vain at least."""
+
 
 async def answer(broker: ControlBroker, work: Work) -> None:
     """Begin to answer; returns at once."""
@@ -32,6 +35,8 @@ async def answer(broker: ControlBroker, work: Work) -> None:
     async def alive(pool: str, data: bytes) -> bytes:
         question = _question(data)
         bind(pool=pool, worker=str(question.get("worker", ""))[:200] or None)
+        if float(question.get("stuck", 0.0)) >= STUCK_SECONDS:
+            broker.doubt()
         return json.dumps(await asyncio.to_thread(work.alive, pool, question)).encode()
 
     questions: dict[str, Callable[[str, bytes], Awaitable[bytes]]] = {"spec": spec, "batch": batch, "alive": alive}

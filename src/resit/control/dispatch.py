@@ -22,6 +22,8 @@ GATHER_SECONDS = 0.01
 """How long messages are gathered after some were sent: in a storm they go together, alone each goes at once. It is at
 least as long as the sending took, so that those who ask for runs get their turn while others are handed out."""
 MOST_SECONDS = 0.2
+STUCK_SECONDS = 10.0
+"""A broker that is connected, but has stored nothing for so long: two tries in vain at least."""
 LOOK_SECONDS = 5.0
 """How often the outbox is looked at without being told."""
 
@@ -45,15 +47,20 @@ class Dispatch:
 
     async def run(self) -> None:
         """Until cancelled."""
+        stuck_since = 0.0
         while True:
+            began = time.monotonic()
             try:
-                began = time.monotonic()
                 if await self._some():
                     await asyncio.sleep(min(max(GATHER_SECONDS, time.monotonic() - began), MOST_SECONDS))
                 else:
                     await self._signals.wait_outbox(LOOK_SECONDS)
+                stuck_since = 0.0
             except (BrokerAway, Unavailable) as away:
                 log.warning("the outbox waits: %s", away)
+                stuck_since = (stuck_since or began) if isinstance(away, BrokerAway) and self._broker.connected else 0.0
+                if stuck_since and time.monotonic() - stuck_since >= STUCK_SECONDS:
+                    self._broker.doubt()
                 await asyncio.sleep(0.5)
             except Exception:
                 log.exception("dispatch failed; it goes on")

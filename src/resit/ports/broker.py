@@ -224,6 +224,10 @@ class ControlBroker(Protocol):
         """
         ...
 
+    def doubt(self) -> None:
+        """Messages have not been stored for a while though the broker answers; who keeps it looks after it."""
+        ...
+
     async def disconnect(self, credential: int) -> None:
         """End the connections that a credential has now; :meth:`Gate.admit` must refuse it already.
 

@@ -252,6 +252,7 @@ class Agent:
             "claims": self._held.living(),
             "runs": sorted({work.run for work in self._works}),
             "unheard": self._tools.voices.unheard(),
+            "stuck": round(self._tools.voices.stuck(), 1),
             "clock": time.time(),
         }
         return json.dumps(about).encode()

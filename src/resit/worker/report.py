@@ -56,6 +56,11 @@ class Voices:
         """The runs of voices with words that are not confirmed, by name."""
         return {reporter.name: reporter.run for reporter in self._open.values() if reporter.waiting}
 
+    def stuck(self) -> float:
+        """For how many seconds the broker has not stored what was said; 0 when it does."""
+        since = [reporter.stuck_since for reporter in self._open.values() if reporter.stuck_since]
+        return time.monotonic() - min(since) if since else 0.0
+
     def told(self, data: bytes) -> None:
         """A control plane says how far it has taken a voice. What can't be read is not for us."""
         try:
@@ -97,6 +102,8 @@ class Reporter:
         self._kept_bytes = 0
         self._sent_at = self._repeated_at = 0.0
         self._repeating: asyncio.Task[None] | None = None
+        self.stuck_since = 0.0
+        """Since when a report is said in vain, by the monotonic clock; 0: none is."""
         self.ended = False
         """Nothing more will be said."""
         self._abandoned = False
@@ -190,15 +197,17 @@ class Reporter:
         self._sent_at = time.monotonic()
 
     async def _publish(self, data: bytes, id: str) -> None:
-        tries = 0
+        tries, began = 0, time.monotonic()
         while True:
             try:
                 await self._broker.publish(self.run, data, id)
             except BrokerAway as away:
+                self.stuck_since = self.stuck_since or began
                 log.info("run %s: reports wait for the broker: %s", self.run, away)
                 await asyncio.sleep(RETRY_SECONDS[min(tries, len(RETRY_SECONDS) - 1)])
                 tries += 1
             else:
+                self.stuck_since = 0.0
                 return
 
     def _keep(self, data: bytes) -> None:

@@ -45,7 +45,7 @@ def test_ended_once_there_is_room(
         told.append(process)
 
     async def scene() -> None:
-        task = asyncio.create_task(room.watch_room(tmp_path, lambda: pid))
+        task = asyncio.create_task(room.watch_room(tmp_path, lambda: pid, asyncio.Event()))
         while not all_seen:
             await asyncio.sleep(0)
         task.cancel()
@@ -56,3 +56,24 @@ def test_ended_once_there_is_room(
     monkeypatch.setattr(room, "LOOK_SECONDS", 0.0)
     asyncio.run(scene())
     assert told == ended
+
+
+def test_ended_once_for_a_doubt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The disk was full for a moment that nobody saw. What is doubted again at once is not ended again at once."""
+    told: list[int] = []
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(100, 0, MUCH))
+    monkeypatch.setattr(os, "kill", lambda process, number: told.append(process))
+    monkeypatch.setattr(room, "LOOK_SECONDS", 0.0)
+
+    async def scene() -> None:
+        doubted = asyncio.Event()
+        task = asyncio.create_task(room.watch_room(tmp_path, lambda: 7, doubted))
+        for _ in range(3):
+            doubted.set()
+            while doubted.is_set():
+                await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(scene())
+    assert told == [7]

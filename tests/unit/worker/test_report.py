@@ -132,3 +132,24 @@ def test_a_worker_that_nobody_hears_any_more_waits_for_nothing() -> None:
         assert voices.unheard() == {}
 
     assert spoken(test, away=10**9).heard == []
+
+
+def test_how_long_nothing_has_been_stored_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+
+    async def test(wire: Wire, voices: Voices, reporter: Reporter) -> None:
+        assert voices.stuck() == 0.0
+        reporter.put("claim", "batch.started", batch=1)
+        while not voices.stuck():
+            await asyncio.sleep(0.01)
+        seen.append(voices.stuck())
+        await asyncio.sleep(0.02)
+        seen.append(voices.stuck())
+        wire.away = 0
+        await reporter.flush()
+        seen.append(voices.stuck())
+
+    monkeypatch.setattr(report, "RETRY_SECONDS", (0.01,))
+    spoken(test, away=10_000)
+    assert 0 < seen[0] < seen[1]
+    assert seen[2] == 0.0
