@@ -2,19 +2,26 @@
 
 Two habits of the driver cost too much, so its cursor is replaced: it asks the server three times for one statement,
 where once is enough, and it reads every statement character by character for a parameter style that we don't use.
+
+A journey to the server costs more than what it does there: each one lets go of the interpreter's lock and waits for its
+turn again, milliseconds where other threads work. So a transaction begins with its first statement, in one journey, and
+one that only read ends without waiting to hear so.
 """
 
 import select
 import socket
+import ssl
 import struct
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import pg8000.converters
 import pg8000.core
 import pg8000.dbapi
-from pg8000.exceptions import Error, InterfaceError
+from pg8000.exceptions import DatabaseError, Error, InterfaceError
 from sqlalchemy import Connection
 
 STATEMENT_SECONDS = 60
@@ -23,6 +30,11 @@ LOCK_SECONDS = 20
 """How long a statement waits for a row that another transaction holds."""
 IDLE_SECONDS = 30
 """How long a transaction may pause between two statements: one whose process hangs gives its rows free."""
+
+FRESH_SECONDS = 0.1
+"""A connection that was heard so lately is not asked whether it still stands: the question costs a wait of its own."""
+_TLS_PLEASE = struct.pack("!ii", 8, 80877103)
+"""What a client says first that wants TLS."""
 
 _SETTINGS = {
     "TimeZone": "UTC",
@@ -50,6 +62,22 @@ _dbapi: Any = pg8000.dbapi
 _converters: Any = pg8000.converters
 
 
+def _message(code: bytes, data: bytes) -> bytes:
+    """A message of PostgreSQL's protocol."""
+    return code + struct.pack("!i", len(data) + 4) + data
+
+
+def _unnamed(statement: str) -> bytes:
+    """A statement that is executed once, with values of types that the server finds."""
+    return b"\0" + statement.encode() + b"\0\0\0"
+
+
+_BIND_NOTHING = _message(_core.BIND, bytes(8))
+"""Values for a statement without any."""
+_DESCRIBE = _message(_core.DESCRIBE, b"S\0")
+"""What are its columns?"""
+
+
 class _Cursor(_dbapi.Cursor):
     """Statements come with ``$1`` in them and go as they are."""
 
@@ -67,11 +95,16 @@ class Link(_dbapi.Connection):
     """
 
     def __init__(self, words: Mapping[str, Any], where: str, seconds: float) -> None:
+        self._begins: tuple[str, ...] = ()
+        self._unheard = False
+        self._heard_at = 0.0
+        self._waits: float | None = seconds
         try:
             way: dict[str, Any] = {"timeout": seconds}
             if "host" in words:
-                way = {"sock": _socket(words["host"], words["port"], seconds)}
-            _dbapi.Connection.__init__(self, **words, **way)
+                found = _socket(words["host"], words["port"], seconds)
+                way = {"sock": _secured(found, words), "ssl_context": False}
+            _dbapi.Connection.__init__(self, **{**words, **way})
         except InterfaceError as error:
             raise InterfaceError(f"network error: {where}: {error.__cause__ or error}") from error
         except (OSError, ValueError, struct.error) as error:
@@ -85,12 +118,35 @@ class Link(_dbapi.Connection):
     def cursor(self) -> _Cursor:
         return _Cursor(self)
 
+    def begin(self, *statements: str, only_reads: bool) -> None:
+        """A transaction begins with these statements, which go with its first one."""
+        self.only_reads = only_reads
+        self._begins = statements
+
     def commit(self) -> None:
-        self.ask("COMMIT")
+        if self._begins:
+            # Nothing was said in it.
+            self._begins = ()
+        elif self.only_reads and self._in_transaction:
+            self._leave()
+        else:
+            self.ask("COMMIT")
 
     def rollback(self) -> None:
-        if self._in_transaction:
+        if self._begins:
+            self._begins = ()
+        elif self._in_transaction:
             self.ask("ROLLBACK")
+
+    def _leave(self) -> None:
+        """End a transaction that only read. What the server says to it is heard with the next answer."""
+        try:
+            self.send_QUERY("COMMIT")
+            self._sock.flush()
+        except (OSError, ValueError) as error:
+            raise InterfaceError(f"network error: {error}") from error
+        self._unheard = True
+        self._transaction_status = _core.IDLE
 
     def close(self) -> None:
         # Nobody is helped by words about how a server that is gone took the farewell.
@@ -99,40 +155,71 @@ class Link(_dbapi.Connection):
 
     def wait_at_most(self, seconds: float | None = STATEMENT_SECONDS + LOCK_SECONDS) -> None:
         """How long the server may be silent while it is asked; None: for ever."""
-        self._usock.settimeout(seconds)
+        if seconds != self._waits:
+            self._waits = seconds
+            self._usock.settimeout(seconds)
 
     def stale(self) -> bool:
         """True when the server has hung up while nobody used the connection. Costs next to nothing otherwise."""
-        if not select.select([self._usock], [], [], 0)[0]:
+        if time.monotonic() - self._heard_at < FRESH_SECONDS:
             return False
         try:
+            if self._unheard:
+                self._unheard = False
+                self.handle_messages(_core.Context("COMMIT"))
+            if not select.select([self._usock], [], [], 0)[0]:
+                return False
             # It has something to say: its last words, or a notice.
             self.ask("SELECT 1")
-        except Error:
+        except (Error, OSError):
             return True
         return False
 
     def ask(self, statement: str, values: Sequence[Any] = ()) -> Any:
         """Execute a statement in one journey to the server and back; several statements when there are no values."""
+        if self._begins and not values and ";" in statement:
+            # Several statements go by another way than what begins a transaction.
+            begins, self._begins = self._begins, ()
+            self.ask("; ".join(begins))
+        alone = not values and not self._begins
         # Before anything is sent: what can't be put into words must not leave half a message behind.
-        said = _bound(_converters.make_params(self.py_types, values), self.only_reads) if values else b""
+        said = b"" if alone else _bound(_converters.make_params(self.py_types, values), self.only_reads)
         context = _core.Context(statement)
         try:
-            if values:
-                self.send_PARSE(b"\0", statement)
-                self.send_DESCRIBE_STATEMENT(b"\0")
-                self._send_message(_core.BIND, said)
-                self._sock.write(_core.EXECUTE_MSG + _core.SYNC_MSG)
-            else:
+            if alone:
                 self.send_QUERY(statement)
+            else:
+                self._sock.write(self._spoken(statement, said))
+                self._begins = ()
             self._sock.flush()
-            self.handle_messages(context)
+            self._hear(context)
         except (OSError, ValueError, AttributeError, struct.error, InterfaceError) as error:
             # A server that shuts down says why, and hangs up.
             words = context.error.args[0].get("M") if context.error else error
             raise InterfaceError(f"network error: {words}") from error
         return context
 
+    def _spoken(self, statement: str, values: bytes) -> bytes:
+        """What asks for a statement with its values, after what begins the transaction.
+
+        Until the SYNC the server leaves out what comes after a statement that failed: nothing is ever executed outside
+        of a transaction that could not begin.
+        """
+        parts: list[bytes] = []
+        for words in self._begins:
+            parts += _message(_core.PARSE, _unnamed(words)), _BIND_NOTHING, _core.EXECUTE_MSG
+        parts += _message(_core.PARSE, _unnamed(statement)), _DESCRIBE, _message(_core.BIND, values)
+        return b"".join([*parts, _core.EXECUTE_MSG, _core.SYNC_MSG])
+
+    def _hear(self, context: Any) -> None:
+        """Read what the server answers, after what it has said to the end of the transaction before."""
+        if self._unheard:
+            self._unheard = False
+            # It read: whatever is said to its end, nothing is lost.
+            with suppress(DatabaseError):
+                self.handle_messages(_core.Context("COMMIT"))
+        self.handle_messages(context)
+        self._heard_at = time.monotonic()
 
 def _bound(texts: Sequence[str | None], only_reads: bool) -> bytes:
     """The message that gives a statement its values. Raises :class:`UnicodeEncodeError`."""
@@ -144,6 +231,37 @@ def _bound(texts: Sequence[str | None], only_reads: bool) -> bytes:
             data = data.replace(b"\0", "\ufffd".encode())
         parts.append(struct.pack("!i", -1) if data is None else struct.pack("!i", len(data)) + data)
     return b"".join([*parts, b"\0\0"])
+
+
+def _secured(plain: socket.socket, words: Mapping[str, Any]) -> socket.socket:
+    """The socket, with TLS as the address has it: not (False), if the server offers it (None), or as a context says.
+
+    Raises :class:`InterfaceError` when the server offers none and must.
+    """
+    wanted = words["ssl_context"]
+    if wanted is False:
+        return plain
+    try:
+        plain.sendall(_TLS_PLEASE)
+        offered = plain.recv(1)
+        if offered == b"S":
+            return (wanted or _trusting()).wrap_socket(plain, server_hostname=words["host"])
+        if offered == b"N" and wanted is None:
+            return plain
+        raise InterfaceError("the server offers no TLS" if offered == b"N" else "the server hung up")
+    except BaseException:
+        plain.close()
+        raise
+
+
+@cache
+def _trusting() -> ssl.SSLContext:
+    """TLS with whom it may be, as PostgreSQL's own clients have it unless told more. To make a context reads all of
+    the machine's authorities: once is enough."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _socket(host: str, port: int, seconds: float) -> socket.socket:

@@ -151,17 +151,16 @@ def engine(url: URL) -> Engine:
     def _begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction] # registered above
         options = connection.get_execution_options()
         link = cast("Link", connection.connection.driver_connection)
-        link.only_reads = options.get("reads", False)
-        if link.only_reads:
+        if options.get("reads", False):
             # One snapshot for all statements of a page, as on SQLite; who only reads is never refused for it.
-            connection.exec_driver_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            link.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", only_reads=True)
             return
-        words = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+        words = ["BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"]
         if not options.get("lasting", True):
-            words += "; SET LOCAL synchronous_commit TO off"
+            words.append("SET LOCAL synchronous_commit TO off")
+        link.begin(*words, only_reads=False)
         if options.get("alone", False):
-            words += f"; SELECT pg_advisory_xact_lock({ALONE})"
-        connection.exec_driver_sql(words)
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ALONE})")
 
     return made
 

@@ -243,7 +243,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 
 def test_over_tls(own: PostgresServer, connecting: Connecting, tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="refuses SSL"):
+    with pytest.raises(Unavailable, match="offers no TLS"):
         one(connecting(own.url() + "?sslmode=require"), "SELECT 1")
     own.secure(*certificate(tmp_path))
     secret = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
