@@ -13,9 +13,11 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from typing import Any
 
 import pg8000.converters
@@ -33,11 +35,19 @@ IDLE_SECONDS = 30
 
 FRESH_SECONDS = 0.1
 """A connection that was heard so lately is not asked whether it still stands: the question costs a wait of its own."""
+KEEP_AFTER = 5
+"""A statement that is used so often on a connection stays with the server: it need not be read and described again."""
+KNOWN = 500
+"""Statements that are counted for it; those that come often come early."""
+_FORGOTTEN = ("0A000", "26000")
+"""What PostgreSQL says of a statement that it kept: its rows look otherwise now, or it is not there."""
 _TLS_PLEASE = struct.pack("!ii", 8, 80877103)
 """What a client says first that wants TLS."""
 
 _SETTINGS = {
     "TimeZone": "UTC",
+    # What is kept of a statement is not how it finds its rows: a table that was empty then may be large now.
+    "plan_cache_mode": "force_custom_plan",
     "statement_timeout": f"{STATEMENT_SECONDS}s",
     "lock_timeout": f"{LOCK_SECONDS}s",
     "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
@@ -67,15 +77,24 @@ def _message(code: bytes, data: bytes) -> bytes:
     return code + struct.pack("!i", len(data) + 4) + data
 
 
-def _unnamed(statement: str) -> bytes:
-    """A statement that is executed once, with values of types that the server finds."""
-    return b"\0" + statement.encode() + b"\0\0\0"
+def _parse(name: bytes, statement: str) -> bytes:
+    """Asks for a statement to be read, with values of types that the server finds; what has no name is kept for once."""
+    return _message(_core.PARSE, name + b"\0" + statement.encode() + b"\0\0\0")
 
 
 _BIND_NOTHING = _message(_core.BIND, bytes(8))
 """Values for a statement without any."""
-_DESCRIBE = _message(_core.DESCRIBE, b"S\0")
-"""What are its columns?"""
+
+
+@dataclass(slots=True)
+class _Known:
+    """A statement that was asked before: how often, and under which name the server keeps it (empty: not), with what
+    its rows look like."""
+
+    uses: int = 0
+    name: bytes = b""
+    columns: Any = None
+    readers: Any = None
 
 
 class _Cursor(_dbapi.Cursor):
@@ -98,6 +117,8 @@ class Link(_dbapi.Connection):
         self._begins: tuple[str, ...] = ()
         self._unheard = False
         self._heard_at = 0.0
+        self._known: dict[str, _Known] = {}
+        self._names = count()
         self._waits: float | None = seconds
         try:
             way: dict[str, Any] = {"timeout": seconds}
@@ -181,35 +202,68 @@ class Link(_dbapi.Connection):
             # Several statements go by another way than what begins a transaction.
             begins, self._begins = self._begins, ()
             self.ask("; ".join(begins))
-        alone = not values and not self._begins
-        # Before anything is sent: what can't be put into words must not leave half a message behind.
-        said = b"" if alone else _bound(_converters.make_params(self.py_types, values), self.only_reads)
+        if values or self._begins:
+            return self._ask_with(statement, values)
         context = _core.Context(statement)
-        try:
-            if alone:
-                self.send_QUERY(statement)
-            else:
-                self._sock.write(self._spoken(statement, said))
-                self._begins = ()
+        with self._talking(context):
+            self.send_QUERY(statement)
             self._sock.flush()
             self._hear(context)
-        except (OSError, ValueError, AttributeError, struct.error, InterfaceError) as error:
-            # A server that shuts down says why, and hangs up.
-            words = context.error.args[0].get("M") if context.error else error
-            raise InterfaceError(f"network error: {words}") from error
         return context
 
-    def _spoken(self, statement: str, values: bytes) -> bytes:
-        """What asks for a statement with its values, after what begins the transaction.
+    def _ask_with(self, statement: str, values: Sequence[Any]) -> Any:
+        """A statement with values, after what begins the transaction.
 
         Until the SYNC the server leaves out what comes after a statement that failed: nothing is ever executed outside
         of a transaction that could not begin.
         """
+        # Before anything is sent: what can't be put into words must not leave half a message behind.
+        said = _bound(_converters.make_params(self.py_types, values), self.only_reads)
+        known = self._use(statement)
+        kept = bool(known.name)
+        context = _core.Context(statement, None, known.columns, known.readers)
+        # One that fails this time is not kept later either: its name may be taken.
+        keep = b"" if kept or known.uses != KEEP_AFTER else b"k%d" % next(self._names)
+        name = known.name or keep
         parts: list[bytes] = []
         for words in self._begins:
-            parts += _message(_core.PARSE, _unnamed(words)), _BIND_NOTHING, _core.EXECUTE_MSG
-        parts += _message(_core.PARSE, _unnamed(statement)), _DESCRIBE, _message(_core.BIND, values)
-        return b"".join([*parts, _core.EXECUTE_MSG, _core.SYNC_MSG])
+            parts += _parse(b"", words), _BIND_NOTHING, _core.EXECUTE_MSG
+        if not kept:
+            parts += _parse(name, statement), _message(_core.DESCRIBE, b"S" + name + b"\0")
+        parts += _message(_core.BIND, b"\0" + name + b"\0" + said), _core.EXECUTE_MSG, _core.SYNC_MSG
+        with self._talking(context):
+            self._sock.write(b"".join(parts))
+            self._begins = ()
+            self._sock.flush()
+            try:
+                self._hear(context)
+            except DatabaseError as error:
+                if kept and error.args[0].get("C") in _FORGOTTEN:
+                    raise InterfaceError("the tables have changed") from error
+                raise
+        if keep:
+            known.name, known.columns, known.readers = keep, context.columns, context.input_funcs
+        return context
+
+    def _use(self, statement: str) -> _Known:
+        """What is known of a statement that is used now."""
+        known = self._known.get(statement)
+        if known is None:
+            known = _Known()
+            if len(self._known) < KNOWN:
+                self._known[statement] = known
+        known.uses += 1
+        return known
+
+    @contextmanager
+    def _talking(self, context: Any) -> Generator[None]:
+        """What goes wrong on the way is a network error."""
+        try:
+            yield
+        except (OSError, ValueError, AttributeError, struct.error, InterfaceError) as error:
+            # A server that shuts down says why, and hangs up.
+            words = context.error.args[0].get("M") if context.error else error
+            raise InterfaceError(f"network error: {words}") from error
 
     def _hear(self, context: Any) -> None:
         """Read what the server answers, after what it has said to the end of the transaction before."""
@@ -222,8 +276,8 @@ class Link(_dbapi.Connection):
         self._heard_at = time.monotonic()
 
 def _bound(texts: Sequence[str | None], only_reads: bool) -> bytes:
-    """The message that gives a statement its values. Raises :class:`UnicodeEncodeError`."""
-    parts = [b"\0\0", struct.pack("!hH", 0, len(texts))]
+    """Values as a statement takes them. Raises :class:`UnicodeEncodeError`."""
+    parts = [struct.pack("!hH", 0, len(texts))]
     for text in texts:
         data = None if text is None else text.encode()
         if data and only_reads and b"\0" in data:

@@ -16,8 +16,12 @@ from resit.storage.link import Link
 
 CONNECT_SECONDS = 10
 """How long a connection may take to come about, unless the URL says ``connect_timeout``."""
-POOL, OVERFLOW = 10, 10
-"""Connections of one control plane: kept, and besides those at most. PostgreSQL's default allows 100 in all."""
+POOL = 20
+"""Connections of one control plane at most; PostgreSQL's default allows 100 in all. All that were needed once are kept:
+to make one takes longer than to ask a hundred things, most of all where its password has to be proved. More threads
+than these wait for their turn; they would wait for the processor otherwise."""
+WAIT_SECONDS = 30.0
+"""How long a thread waits for a connection before it is refused."""
 
 _WORDS = {
     *("host", "port", "user", "password", "sslmode", "sslrootcert", "sslcert", "sslkey"),
@@ -132,7 +136,10 @@ def engine(url: URL) -> Engine:
         creator=lambda: Link(where.words(), str(where), where.connect_seconds),
         paramstyle="numeric_dollar",
         pool_size=POOL,
-        max_overflow=OVERFLOW,
+        max_overflow=0,
+        pool_timeout=WAIT_SECONDS,
+        # Who was here last comes first: a quiet server lets most of them rest.
+        pool_use_lifo=True,
     )
     # Several rows travel in one statement also where nothing comes back.
     made.dialect.use_insertmanyvalues_wo_returning = True
