@@ -54,7 +54,7 @@ class Readers:
         self._stop = threading.Event()
         self.newest = 1
         self._threads = [
-            threading.Thread(target=self._read, args=(Api(port, token), number, pause, number * pause / count), daemon=True)
+            threading.Thread(target=self._read, args=(Api(port, token), number, pause, pause / count), daemon=True)
             for number in range(count)
         ]
 
@@ -69,7 +69,7 @@ class Readers:
         for thread in self._threads:
             thread.join(10)
 
-    def _read(self, api: Api, number: int, pause: float, first: float) -> None:
+    def _read(self, api: Api, number: int, pause: float, apart: float) -> None:
         paths = (
             ("run", "/runs/{run}"),
             ("list of 50 runs", "/runs"),
@@ -79,7 +79,7 @@ class Readers:
         )
         kinds = cycle(paths[number % len(paths) :] + paths[: number % len(paths)])
         # They don't come all at once, as clients that know nothing of each other don't.
-        self._stop.wait(first)
+        self._stop.wait(number * apart)
         while not self._stop.wait(pause):
             name, path = next(kinds)
             began = time.perf_counter()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import uuid
+from functools import lru_cache
 
 from resit.domain.plan import PlannedTest
 
@@ -12,7 +13,7 @@ KEY = re.compile(r"[0-9a-f]{20}-[0-9a-f]{20}")
 
 def case_uuid(project_uuid: str, test: str) -> str:
     """The lasting UUID of a test case: the same wherever it is computed, so nothing must be looked up."""
-    return str(uuid.uuid5(uuid.UUID(project_uuid), test))
+    return _uuid5(_space(project_uuid), test)
 
 
 def case_key(test: PlannedTest) -> str:
@@ -34,7 +35,21 @@ def _sha1(text: str) -> str:
 
 def row_uuid(run_uuid: str, test: str) -> str:
     """The lasting UUID of one test in one run."""
-    return str(uuid.uuid5(uuid.UUID(run_uuid), test))
+    return _uuid5(_space(run_uuid), test)
+
+
+@lru_cache(1000)
+def _space(name: str) -> bytes:
+    return uuid.UUID(name).bytes
+
+
+def _uuid5(space: bytes, name: str) -> str:
+    """The text of ``uuid.uuid5``, in a third of its time: a plan asks for one a test."""
+    found = bytearray(hashlib.sha1(space + name.encode(), usedforsecurity=False).digest()[:16])
+    found[6] = found[6] & 0x0F | 0x50
+    found[8] = found[8] & 0x3F | 0x80
+    text = found.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 _FACTOR, _MASK = 0x1F_A3B5_9C4D_17E9, 2**52 - 1

@@ -279,6 +279,10 @@ class RunStore(Protocol):
         """How many runs were made since a time."""
         ...
 
+    def some(self, ids: Collection[int]) -> Mapping[int, Run]:
+        """Runs by their numbers; without those that are not there."""
+        ...
+
     def hold(self, ids: Collection[int]) -> Sequence[Run]:
         """The runs as they stand, by their numbers; nobody else changes them until the transaction ends.
 
@@ -472,8 +476,8 @@ class Outbox(Protocol):
 class VoiceStore(Protocol):
     """How far the numbered reports of workers were taken. The run's row is held by who changes them."""
 
-    def get(self, run_id: int, names: Collection[str]) -> Mapping[str, Voice]:
-        """The voices of a run that were heard before, by name."""
+    def get(self, names: Mapping[int, Collection[str]]) -> Mapping[tuple[int, str], Voice]:
+        """The voices that were heard before, of those that are named by run: by run and name."""
         ...
 
     def save(self, voices: Collection[Voice], now: float) -> None: ...

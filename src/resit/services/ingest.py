@@ -128,9 +128,8 @@ class _Hall:
         for report in reports:
             names.setdefault(report.run, set()).add(report.name)
         # In one order everywhere, so that two control planes never wait for each other's runs.
-        for run in desk.load(names):
-            for name, voice in desk.tx.voices.get(run, names[run] - {""}).items():
-                self._voices[run, name] = voice
+        there = desk.load(names)
+        self._voices.update(desk.tx.voices.get({run: names[run] - {""} for run in there}))
 
     def hear(self, report: _Report) -> None:
         """Let a report speak when it has its turn."""

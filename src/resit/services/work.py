@@ -153,9 +153,10 @@ class Work:
             claims = [str(claim) for claim in report.get("claims", ())]
             tx.batches.seen(claims, now)
             lost = tx.batches.overtaken(claims)
-            found = {id: tx.runs.get(id) for id in runs}
-            taken = _taken(tx, pool, report.get("unheard", {}))
-        stop = [id for id, run in found.items() if not _goes_on(run, pool)]
+            unheard = {str(name): int(run) for name, run in report.get("unheard", {}).items()}
+            found = tx.runs.some({*runs, *unheard.values()})
+            taken = _taken(tx, pool, unheard, found)
+        stop = [id for id in dict.fromkeys(runs) if not _goes_on(found.get(id), pool)]
         return {"stop": stop, "lost": lost, "taken": taken}
 
 
@@ -168,20 +169,18 @@ def _need_own(run_id: int, artifact: str, known: ArtifactRow | None) -> None:
         raise NotFound(f"run {run_id} has no artifact {artifact}")
 
 
-def _taken(tx: Transaction, pool: str, unheard: Mapping[str, Any]) -> dict[str, int]:
+def _taken(tx: Transaction, pool: str, unheard: Mapping[str, int], runs: Mapping[int, Run]) -> dict[str, int]:
     """How far voices were taken; of a run that is gone, everything: nobody waits for it."""
+    there = {id for id, run in runs.items() if run.pool == pool}
     names: dict[int, list[str]] = {}
     for name, run in unheard.items():
-        names.setdefault(int(run), []).append(str(name))
-    found: dict[str, int] = {}
-    for id, some in names.items():
-        run = tx.runs.get(id)
-        if run is None or run.pool != pool:
-            found.update(dict.fromkeys(some, wire.SMALL))
-        else:
-            known = tx.voices.get(id, some)
-            found.update({name: known[name].taken if name in known else 0 for name in some})
-    return found
+        if run in there:
+            names.setdefault(run, []).append(name)
+    known = tx.voices.get(names)
+    return {
+        name: wire.SMALL if run not in there else known[run, name].taken if (run, name) in known else 0
+        for name, run in unheard.items()
+    }
 
 
 def _over(run: Run | None, pool: str) -> dict[str, Any]:

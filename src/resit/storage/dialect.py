@@ -157,6 +157,15 @@ def listed(connection: Connection, values: Collection[str]) -> Any:
     return func.json_each(dumps(each)).table_valued("value")
 
 
+def among(connection: Connection, column: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    """The column holds one of the values. However many they are, it is the same statement on PostgreSQL, which keeps
+    what it knows."""
+    if on_postgresql(connection):
+        plain: Any = Text() if isinstance(column.type, Text) else column.type
+        return column == func.any(bindparam(None, list(values), postgresql.ARRAY(plain), unique=True))
+    return column.in_(list(values))
+
+
 # ------------------------------------------------------------ texts
 
 

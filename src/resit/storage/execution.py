@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, select, update
 from resit.domain.attempt import Attempt, AttemptState, BatchState
 from resit.ports import ArtifactRow, Outgoing, StoredResult
 from resit.storage import rows, tables
-from resit.storage.dialect import insert_all, upsert
+from resit.storage.dialect import among, insert_all, upsert
 
 _B = tables.batches
 _A = tables.attempts
@@ -100,7 +100,7 @@ class Batches:
         )
         given_up = (_A.c.state == AttemptState.LOST.value) & holds
         # Who holds one of them hears of it at this moment, and may wait for another.
-        free = select(_A.c.claim).where(_A.c.claim.in_(wanted)).order_by(_A.c.claim)
+        free = select(_A.c.claim).where(among(self._db, _A.c.claim, wanted)).order_by(_A.c.claim)
         free = free.with_for_update(key_share=True, skip_locked=True)
         self._db.execute(
             update(_A)
@@ -125,7 +125,7 @@ class Batches:
         query = (
             select(_A.c.claim)
             .join(_B, (_B.c.run_id == _A.c.run_id) & (_B.c.number == _A.c.batch))
-            .where(_A.c.claim.in_(list(claims)), (_B.c.fence != _A.c.claim) | (_B.c.ended & given_up))
+            .where(among(self._db, _A.c.claim, claims), (_B.c.fence != _A.c.claim) | (_B.c.ended & given_up))
             .order_by(_A.c.claim)
         )
         return list(self._db.execute(query).scalars())
@@ -228,4 +228,4 @@ class Messages:
 
     def sent(self, ids: Collection[int]) -> None:
         if ids:
-            self._db.execute(delete(tables.outbox).where(tables.outbox.c.id.in_(list(ids))))
+            self._db.execute(delete(tables.outbox).where(among(self._db, tables.outbox.c.id, ids)))

@@ -26,7 +26,7 @@ from resit.ports import Ledgered
 from resit.storage import rows as convert
 from resit.storage import tables
 from resit.storage.cases import case_values, slices
-from resit.storage.dialect import insert_all, listed, update_all, upsert
+from resit.storage.dialect import among, insert_all, listed, update_all, upsert
 
 _L = tables.ledger
 _C = tables.test_cases
@@ -147,7 +147,7 @@ class Ledger:
         found: dict[str, float] = {}
         for some in slices(tests):
             query = select(_C.c.test, _C.c.expected).where(
-                _C.c.project_id == project_id, _C.c.test.in_(some), _C.c.expected.is_not(None)
+                _C.c.project_id == project_id, among(self._db, _C.c.test, some), _C.c.expected.is_not(None)
             )
             found.update((row[0], row[1]) for row in self._db.execute(query))
         return found
@@ -155,23 +155,14 @@ class Ledger:
     def learn(self, project_id: int, run: Run) -> None:
         self.write_out()
         ran = [Outcome.PASSED.value, Outcome.FAILED.value, Outcome.FLAKY.value]
-        one = (
-            select(_L.c.outcome, _L.c.duration)
-            .where(_L.c.run_id == run.id, _L.c.test == _C.c.test)
-            .correlate(_C)
-            .subquery()
-        )
-        duration = select(one.c.duration).scalar_subquery()
-        outcome = select(one.c.outcome).scalar_subquery()
         learnt = case(
-            (or_(outcome.is_(None), outcome.not_in(ran)), _C.c.expected),
-            (_C.c.expected.is_(None), duration),
+            (or_(_L.c.outcome.is_(None), _L.c.outcome.not_in(ran)), _C.c.expected),
+            (_C.c.expected.is_(None), _L.c.duration),
             # half of what was known, half of what is new: follows a change within a few runs, forgives one bad day
-            else_=_C.c.expected * 0.5 + duration * 0.5,
+            else_=_C.c.expected * 0.5 + _L.c.duration * 0.5,
         )
-        tests = select(_L.c.test).where(_L.c.run_id == run.id)
         self._db.execute(
             update(_C)
-            .where(_C.c.project_id == project_id, _C.c.test.in_(tests))
-            .values(expected=learnt, last_outcome=outcome, last_run_id=run.id)
+            .where(_L.c.run_id == run.id, _C.c.project_id == project_id, _C.c.test == _L.c.test)
+            .values(expected=learnt, last_outcome=_L.c.outcome, last_run_id=run.id)
         )

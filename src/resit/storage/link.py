@@ -78,7 +78,7 @@ def _message(code: bytes, data: bytes) -> bytes:
 
 
 def _parse(name: bytes, statement: str) -> bytes:
-    """Asks for a statement to be read, with values of types that the server finds; what has no name is kept for once."""
+    """Asks for a statement to be read, with values of types that the server finds; it is kept if it has a name."""
     return _message(_core.PARSE, name + b"\0" + statement.encode() + b"\0\0\0")
 
 
@@ -274,6 +274,7 @@ class Link(_dbapi.Connection):
                 self.handle_messages(_core.Context("COMMIT"))
         self.handle_messages(context)
         self._heard_at = time.monotonic()
+
 
 def _bound(texts: Sequence[str | None], only_reads: bool) -> bytes:
     """Values as a statement takes them. Raises :class:`UnicodeEncodeError`."""

@@ -71,6 +71,8 @@ class SqlReads(SqlSlices):
     def results(self, run_id: int, ordinals: Sequence[int]) -> Mapping[int, Sequence[StoredResult]]:
         table = tables.results
         found: dict[int, list[StoredResult]] = {ordinal: [] for ordinal in ordinals}
+        if not found:
+            return found
         query = (
             select(table)
             .where(table.c.run_id == run_id, table.c.ordinal.in_(list(ordinals)))

@@ -11,7 +11,7 @@ from resit.domain.run import Run
 from resit.domain.status import RunStatus
 from resit.storage import rows, tables
 from resit.storage.cases import slices
-from resit.storage.dialect import hold_word
+from resit.storage.dialect import among, hold_word
 
 _OPEN = [status.value for status in RunStatus if status.open]
 _WAITING = RunStatus.REQUESTED.value
@@ -29,6 +29,7 @@ _UPDATE = (
 
 _THERE = select(tables.runs).where(~tables.runs.c.gone)
 """The runs that retention does not take apart."""
+_ONE = _THERE.where(tables.runs.c.id == bindparam("number", type_=tables.runs.c.id.type))
 _PLACES = select(*(tables.runs.c[name] for name in Place.__dataclass_fields__))
 
 
@@ -49,8 +50,15 @@ class Runs:
         return replace(run, id=found.scalar_one())
 
     def get(self, id: int) -> Run | None:
-        row = self._db.execute(_THERE.where(tables.runs.c.id == id)).mappings().first()
+        row = self._db.execute(_ONE, {"number": id}).mappings().first()
         return rows.run(row) if row else None
+
+    def some(self, ids: Collection[int]) -> Mapping[int, Run]:
+        found: dict[int, Run] = {}
+        for few in slices(sorted(ids)):
+            query = _THERE.where(among(self._db, tables.runs.c.id, few))
+            found.update((row["id"], rows.run(row)) for row in self._db.execute(query).mappings())
+        return found
 
     def hold(self, ids: Collection[int]) -> Sequence[Run]:
         return self._held(ids, skip=False)
@@ -61,7 +69,7 @@ class Runs:
     def _held(self, ids: Collection[int], *, skip: bool) -> Sequence[Run]:
         found: list[Run] = []
         for some in slices(sorted(ids)):
-            query = _THERE.where(tables.runs.c.id.in_(some)).order_by(tables.runs.c.id)
+            query = _THERE.where(among(self._db, tables.runs.c.id, some)).order_by(tables.runs.c.id)
             query = query.with_for_update(key_share=True, skip_locked=skip)
             found.extend(rows.run(row) for row in self._db.execute(query).mappings())
         return found
@@ -101,7 +109,7 @@ class Runs:
 
     def priorities(self, ids: Collection[int]) -> Mapping[int, int]:
         table = tables.runs
-        query = select(table.c.id, table.c.priority).where(table.c.id.in_(list(ids)))
+        query = select(table.c.id, table.c.priority).where(among(self._db, table.c.id, ids))
         return {row[0]: row[1] for row in self._db.execute(query)}
 
     def open_of_project(self, project_id: int) -> Sequence[Run]:

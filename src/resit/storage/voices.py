@@ -6,7 +6,8 @@ from sqlalchemy import Connection, select
 
 from resit.domain.voice import Voice
 from resit.storage import tables
-from resit.storage.dialect import upsert
+from resit.storage.cases import slices
+from resit.storage.dialect import among, upsert
 
 _V = tables.voices
 
@@ -17,14 +18,17 @@ class Voices:
     def __init__(self, connection: Connection) -> None:
         self._db = connection
 
-    def get(self, run_id: int, names: Collection[str]) -> Mapping[str, Voice]:
-        if not names:
-            return {}
-        query = select(_V).where(_V.c.run_id == run_id, _V.c.name.in_(list(names)))
-        return {
-            row["name"]: Voice(run_id=run_id, name=row["name"], taken=row["taken"], gap=row["gap"])
-            for row in self._db.execute(query).mappings()
-        }
+    def get(self, names: Mapping[int, Collection[str]]) -> Mapping[tuple[int, str], Voice]:
+        wanted = {(run, name) for run, some in names.items() for name in some}
+        found: dict[tuple[int, str], Voice] = {}
+        for few in slices(sorted(wanted)):
+            runs, these = {run for run, _ in few}, {name for _, name in few}
+            query = select(_V).where(among(self._db, _V.c.run_id, runs), among(self._db, _V.c.name, these))
+            for row in self._db.execute(query).mappings():
+                key = row["run_id"], row["name"]
+                if key in wanted:
+                    found[key] = Voice(run_id=key[0], name=key[1], taken=row["taken"], gap=row["gap"])
+        return found
 
     def save(self, voices: Collection[Voice], now: float) -> None:
         if not voices:

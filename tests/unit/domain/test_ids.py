@@ -1,13 +1,14 @@
 """Names that follow from what they name."""
 
 import hashlib
+import uuid
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resit.domain.ids import KEY, case_key, large, row_uuid, small
+from resit.domain.ids import KEY, case_key, case_uuid, large, row_uuid, small
 from resit.domain.plan import PlannedTest
 from resit.testing.factories import planned, uuid_of
 
@@ -80,3 +81,8 @@ def test_neighbours_are_far_apart() -> None:
 def test_the_uuid_of_a_test_in_a_run(run: str, other: str, test: str, twin: str) -> None:
     one, two = row_uuid(uuid_of(run), test), row_uuid(uuid_of(other), twin)
     assert (one == two) is ((run, test) == (other, twin))
+
+
+@given(st.uuids(), st.text(max_size=20))
+def test_a_case_has_the_uuid_that_rfc_4122_gives_it(space: uuid.UUID, test: str) -> None:
+    assert case_uuid(str(space), test) == row_uuid(str(space), test) == str(uuid.uuid5(space, test))
