@@ -245,7 +245,9 @@ class Link(_dbapi.Connection):
                 self._hear(context)
             except DatabaseError as error:
                 if kept and error.args[0].get("C") in _FORGOTTEN:
-                    raise InterfaceError("the tables have changed") from error
+                    # A control plane of another version has changed them: it takes new connections.
+                    context.error = None
+                    raise InterfaceError("the tables have changed, try again") from error
                 raise
         if keep:
             known.name, known.columns, known.readers = keep, context.columns, context.input_funcs

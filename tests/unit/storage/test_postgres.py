@@ -17,7 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from sqlalchemy import Engine, make_url, text
+from pg8000.exceptions import DatabaseError
+from sqlalchemy import Engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from resit.domain.errors import Conflict, InvalidInput, Unavailable
@@ -274,6 +275,74 @@ def test_a_restart_between_two_requests_is_not_noticed(own: PostgresServer, conn
         assert list(pool.map(ask, range(5))) == [1] * 5
         own.restart()
         assert list(pool.map(ask, range(5))) == [1] * 5
+
+
+def test_a_burst_makes_its_connections_once(postgres: PostgresServer, connecting: Connecting) -> None:
+    engine = connecting(postgres.url())
+    made: list[object] = []
+    event.listen(engine, "connect", lambda link, _record: made.append(link))
+    together = threading.Barrier(20)
+
+    def ask(_number: int) -> Any:
+        with transaction(engine, write=False) as db:
+            together.wait(30)
+            return db.execute(text("SELECT 1")).scalar_one()
+
+    with ThreadPoolExecutor(20) as pool:
+        for _ in range(3):
+            assert list(pool.map(ask, range(20))) == [1] * 20
+    assert len(made) == 20
+
+
+def test_what_comes_often_stays_with_the_server(postgres: PostgresServer, connecting: Connecting) -> None:
+    engine = connecting(postgres.url())
+    often = text("SELECT CAST(:number AS int) + 1, 'text', NULL, true")
+    for number in range(20):
+        with transaction(engine, write=False) as db:
+            assert db.execute(often, {"number": number}).one() == (number + 1, "text", None, True)
+    kept = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT CAST($1 AS int) + 1%'"
+    assert one(engine, kept) == 1
+    # What fails while it is kept does no harm, then and later.
+    broken = text("SELECT 1 / CAST(:number AS int)")
+    for number in (1, 1, 1, 1, 0, 1, 0, 1):
+        with transaction(engine, write=False) as db:
+            if number:
+                assert db.execute(broken, {"number": number}).scalar_one() == 1
+            else:
+                with pytest.raises(DBAPIError, match="division by zero"):
+                    db.execute(broken, {"number": number})
+
+
+def test_a_table_that_changes_under_a_kept_statement(fresh: str, connecting: Connecting) -> None:
+    engine = connecting(fresh)
+    do(engine, "CREATE TABLE thing (id int)", "INSERT INTO thing VALUES (1)")
+    query = text("SELECT * FROM thing WHERE id = :id")
+
+    def found() -> list[Any]:
+        with transaction(engine, write=False) as db:
+            return [tuple(row) for row in db.execute(query, {"id": 1})]
+
+    for _ in range(10):
+        assert found() == [(1,)]
+    do(engine, "ALTER TABLE thing ADD COLUMN name text DEFAULT 'new'")
+    with pytest.raises(Unavailable, match="the tables have changed"):
+        found()
+    assert found() == [(1, "new")]
+
+
+def test_nothing_is_done_in_a_transaction_that_could_not_begin(fresh: str, connecting: Connecting) -> None:
+    engine = connecting(fresh)
+    do(engine, "CREATE TABLE thing (id int)")
+    with engine.connect() as connection:
+        link = cast("Link", connection.connection.driver_connection)
+        for statement, values in (("INSERT INTO thing VALUES ($1::int)", (1,)), ("INSERT INTO thing VALUES (2)", ())):
+            link.begin("BEGIN", "SET LOCAL nothing_of_this_name TO off", only_reads=False)
+            with pytest.raises(DatabaseError, match="nothing_of_this_name"):
+                link.ask(statement, values)
+            link.rollback()
+        link.begin("BEGIN", only_reads=False)
+        link.commit()
+        assert link.ask("SELECT count(*)::int FROM thing").rows == [[0]]
 
 
 def test_a_server_that_goes_away_in_the_middle(own: PostgresServer, connecting: Connecting) -> None:
