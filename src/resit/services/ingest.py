@@ -7,7 +7,7 @@ Malformed reports are dropped and counted, never retried for ever: what can't be
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -64,6 +64,7 @@ class _Report:
     number: int
     address: str
     results: int
+    tests: Set[str]
     change: Change | wire.MalformedEvent
 
 
@@ -102,6 +103,7 @@ class Ingest:
         except wire.MalformedEvent as error:
             change = error
         name = wire.text(data.get("from", ""))[:MAX_NAME]
+        understood = not isinstance(change, wire.MalformedEvent)
         return _Report(
             place=place,
             told=told,
@@ -109,7 +111,8 @@ class Ingest:
             name=name,
             number=wire.whole(data["n"]) if name else 0,
             address=wire.text(data.get("to", ""))[:MAX_NAME],
-            results=0 if isinstance(change, wire.MalformedEvent) else _results(data),
+            results=_results(data) if understood else 0,
+            tests=_tests(data) if understood else frozenset(),
             change=change,
         )
 
@@ -129,6 +132,9 @@ class _Hall:
             names.setdefault(report.run, set()).add(report.name)
         # In one order everywhere, so that two control planes never wait for each other's runs.
         there = desk.load(names)
+        for report in reports:
+            if report.tests:
+                desk.tx.ledger.foresee(report.run, report.tests)
         self._voices.update(desk.tx.voices.get({run: names[run] - {""} for run in there}))
 
     def hear(self, report: _Report) -> None:
@@ -181,6 +187,12 @@ def _results(data: Mapping[str, Any]) -> int:
     """How many results a report holds, which has been understood."""
     events: Sequence[Mapping[str, Any]] = data["events"] if data["what"] == "batch.events" else ()
     return sum(event["kind"] == "result" for event in events)
+
+
+def _tests(data: Mapping[str, Any]) -> Set[str]:
+    """The tests that a report speaks of, which has been understood."""
+    events: Sequence[Mapping[str, Any]] = data["events"] if data["what"] == "batch.events" else ()
+    return {wire.text(event["test"]) for event in events}
 
 
 def _confirmed(report: _Report, number: int, *, missing: bool = False) -> Confirmed:

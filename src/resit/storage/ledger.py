@@ -44,6 +44,9 @@ class Ledger:
         self._unsaved: dict[tuple[int, str], dict[str, Any]] = {}
         """States of rows by run and test that are still to be written. One transaction takes many reports, each of some
         tests: together they are written at once."""
+        self._rows: dict[tuple[int, str], Row | None] = {}
+        """Rows by run and test as they stand in this transaction; None: there is no such row."""
+        self._foreseen: dict[int, set[str]] = {}
 
     def write_out(self) -> None:
         """Write what was saved; it is done before anything reads it, and at the end of the transaction."""
@@ -53,6 +56,7 @@ class Ledger:
     def add(self, run: Run, rows: Sequence[Ledgered]) -> None:
         if not rows:
             return
+        self._rows.clear()
         insert_all(self._db, insert(_L), [convert.ledger_values(run.id, row, run.seq) for row in rows])
         # What was asked for and is not there needs a number too, for the API that knows tests by their numbers alone.
         gone = [case_values(run, row.case_uuid, row.test) for row in rows if row.row.outcome is Outcome.NOT_FOUND]
@@ -77,16 +81,26 @@ class Ledger:
         query = select(_L).where(_L.c.run_id == run_id).order_by(_L.c.ordinal)
         return [convert.ledger_row(row) for row in self._db.execute(query).mappings()]
 
+    def foresee(self, run_id: int, tests: Collection[str]) -> None:
+        self._foreseen.setdefault(run_id, set()).update(tests)
+
     def of_tests(self, run_id: int, tests: Collection[str]) -> Sequence[Row]:
+        if any((run_id, test) not in self._rows for test in tests):
+            self._look_up(run_id, {*tests, *self._foreseen.pop(run_id, ())})
+        found = (self._rows[run_id, test] for test in set(tests))
+        return sorted((row for row in found if row is not None), key=lambda row: row.ordinal)
+
+    def _look_up(self, run_id: int, tests: Collection[str]) -> None:
         if any((run_id, test) in self._unsaved for test in tests):
             self.write_out()
         # With an IN list SQLite's planner, which has no statistics, reads all rows of the run: 6 ms of 20,000, for each
         # report. An outer join it can't turn round: for each name, a search in the index.
         names = listed(self._db, tests)
         query = select(_L).select_from(names.outerjoin(_L, (_L.c.run_id == run_id) & (_L.c.test == names.c.value)))
-        found = self._db.execute(query).mappings()
-        rows = [convert.ledger_row(row) for row in found if row["ordinal"] is not None]
-        return sorted(rows, key=lambda row: row.ordinal)
+        self._rows.update(((run_id, test), None) for test in tests)
+        for row in self._db.execute(query).mappings():
+            if row["ordinal"] is not None:
+                self._rows[run_id, row["test"]] = convert.ledger_row(row)
 
     def _of_batch(self, run_id: int, batch: int) -> Select[Any]:
         self.write_out()
@@ -112,6 +126,7 @@ class Ledger:
     def save(self, run_id: int, rows: Iterable[Row], seq: int) -> None:
         for row in rows:
             state = convert.ledger_state(row)
+            self._rows[run_id, row.test] = row
             self._unsaved[run_id, row.test] = {"run_id": run_id, "ordinal": row.ordinal, "seq": seq, **state}
 
     def counts(self, run_id: int) -> Counts:
