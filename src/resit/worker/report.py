@@ -28,6 +28,9 @@ AGAIN_SECONDS = 1.0
 """The least time between two repetitions."""
 UNHEARD_SECONDS = 10.0
 """What was sent so long ago and is not confirmed may be lost: it is said again, unless the control plane has it."""
+MAX_UNHEARD_SECONDS = 120.0
+"""The wait doubles up to this with every repetition that is not heard either: a control plane that is behind by more
+than ten seconds falls back for good when everything comes once a second."""
 LAST_SECONDS = 2.0
 """How long a worker that ends waits for its last words to be confirmed."""
 
@@ -101,6 +104,8 @@ class Reporter:
         self._kept: deque[tuple[int, bytes]] = deque()
         self._kept_bytes = 0
         self._sent_at = self._repeated_at = 0.0
+        self._unheard = 0
+        """Repetitions since the last word of a control plane that had taken something."""
         self._repeating: asyncio.Task[None] | None = None
         self.stuck_since = 0.0
         """Since when a report is said in vain, by the monotonic clock; 0: none is."""
@@ -225,11 +230,18 @@ class Reporter:
         """The ledger has everything up to ``taken``; what follows is said again when it seems to be lost."""
         while self._kept and self._kept[0][0] <= taken:
             self._kept_bytes -= len(self._kept.popleft()[1])
+            self._unheard = 0
         now = time.monotonic()
-        lost = missing or now - self._sent_at > UNHEARD_SECONDS
+        lost = missing or now - max(self._sent_at, self._repeated_at) > self._patience()
         if self._kept and lost and now - self._repeated_at > AGAIN_SECONDS and not self._repeating:
             self._repeated_at = now
+            if not missing:
+                self._unheard += 1
             self._repeating = asyncio.create_task(self._repeat(), name=f"repeat run {self.run}")
+
+    def _patience(self) -> float:
+        """How long to wait for a word: the longer, the more often nothing was heard."""
+        return min(UNHEARD_SECONDS * 2 ** min(self._unheard, 10), MAX_UNHEARD_SECONDS)
 
     async def _repeat(self) -> None:
         """Say again what is not confirmed, under new ids: the broker may take the old ones for known."""
