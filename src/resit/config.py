@@ -65,6 +65,8 @@ class Settings:
     """Bytes that must be free in the data folder for the server to be ready."""
     url: str = ""
     """The URL under which users reach the server; empty: what it listens on."""
+    content_url: str = ""
+    """An address with another host name, at which users' reports may run their scripts; empty: see ``api.origins``."""
     ccextractor_reads: int = 120
     """Reads of one token in a minute over the CCExtractor API; 0 for no limit (study, 2.4)."""
     ccextractor_writes: int = 20

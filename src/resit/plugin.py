@@ -11,7 +11,7 @@ process for all lanes, or start a process a batch. The worker only asks :attr:`S
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from resit.domain.events import Attachment, DidNotRun, Event, Failure, Log, NotFound, TestEvent, TestResult, TestStarted
 from resit.domain.plan import PlannedTest
@@ -33,6 +33,7 @@ __all__ = [
     "NotASuite",
     "NotFound",
     "PlannedTest",
+    "ReportMaker",
     "ResultStatus",
     "Session",
     "Sink",
@@ -188,4 +189,17 @@ class Executor(Protocol):
 
     async def open(self, suite: Suite, lanes: int) -> Session:
         """Open ``suite`` with ``lanes`` places."""
+        ...
+
+
+@runtime_checkable
+class ReportMaker(Protocol):
+    """What an executor may do besides: have its framework write a report of a whole run."""
+
+    async def report(self, suite: Suite, blob: Path, to: Path, sink: Sink) -> None:
+        """Make a report for people: a folder ``to`` with an ``index.html``, of the framework's blob in folder ``blob``.
+
+        What the framework prints goes to ``sink`` as log; ``suite.limits`` hold. When the call is cancelled its
+        processes are ended, politely first, within 5 s. Raises :class:`ExecutorError`, naming the cause.
+        """
         ...

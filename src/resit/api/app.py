@@ -33,7 +33,9 @@ from resit.api.native import (
     watching,
 )
 from resit.api.observe import Observed
+from resit.api.origins import ContentOrigin, Origins
 from resit.api.qatech import app as qatech
+from resit.api.report_pages import router as report_pages
 
 DOCS = "/resit/v1/docs"
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -58,6 +60,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
         # One state, so that there is one place where the services are.
         dialect.state = app.state
     app.add_middleware(Faces, dialects=dialects, root=urlsplit(services.url).path.rstrip("/"))
+    app.add_middleware(ContentOrigin, origins=Origins.of(services.url, services.settings.content_url))
     app.add_middleware(Observed)
     errors.install(app)
     for part in (
@@ -75,6 +78,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
         watching,
     ):
         app.include_router(part.router)
+    app.include_router(report_pages)
 
     @app.get(DOCS, include_in_schema=False)
     def docs(request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction] # registered above

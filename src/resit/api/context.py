@@ -21,6 +21,7 @@ from resit.services.cases import Cases
 from resit.services.catalog import Catalog
 from resit.services.doctor import Doctor
 from resit.services.fleet import Fleet
+from resit.services.html_reports import HtmlReports
 from resit.services.people import Organizations, People
 from resit.services.queue import Queue
 from resit.services.resources import Resources
@@ -67,6 +68,7 @@ class Services:
     webhooks: Webhooks
     reads: Reads
     reports: RunReports
+    html: HtmlReports
     insights: Insights
     rates: Rates
     clock: Clock

@@ -43,6 +43,7 @@ from resit.services.access import Access
 from resit.services.cases import Cases
 from resit.services.catalog import Catalog
 from resit.services.fleet import Fleet
+from resit.services.html_reports import HtmlReports
 from resit.services.ingest import Ingest
 from resit.services.notices import Notices
 from resit.services.people import Organizations, People
@@ -118,7 +119,8 @@ def build(settings: Settings) -> Server:
     work = Work(store, clock, signer)
     artifacts = _artifacts(settings)
     own = f"{'https' if settings.https else 'http'}://{_reachable(settings.host)}:{settings.port}"
-    work.upload_url = own + UPLOAD_PATH
+    html = HtmlReports(store, clock, signer)
+    work.upload_url = html.upload_url = own + UPLOAD_PATH
     url = settings.url.rstrip("/") or own
     plane = this_plane(settings, url, key)
     duties = duties_of(settings, engine, plane)
@@ -143,6 +145,7 @@ def build(settings: Settings) -> Server:
         webhooks=Webhooks(store, clock, ids, signer),
         reads=reads,
         reports=RunReports(reads, artifacts, clock),
+        html=html,
         insights=SqlInsights(engine),
         rates=SqlRates(engine) if settings.database else SqliteRates(settings.data / "rates.db"),
         clock=clock,
@@ -229,7 +232,7 @@ async def running(server: Server) -> AsyncGenerator[Address]:
         found = await stack.enter_async_context(brokered(server.settings, server.services.fleet))
         server.broker = broker = found.control
         server.signals = signals = Signals()
-        await answer(broker, server.work)
+        await answer(broker, server.work, server.services.html)
         fleet = server.services.fleet
         fleet.address = workers_address(server.settings, found.workers_url, found.ca_pem)
         stack.callback(setattr, fleet, "address", None)
@@ -245,7 +248,7 @@ async def running(server: Server) -> AsyncGenerator[Address]:
             Intake(broker, server.ingest, signals, telemetry).run(),
             # One control plane at a time does what is below.
             steward.keep(Dispatch(server.store, broker, signals, server.planner, telemetry).run),
-            steward.keep(Reconciler(recovery, broker, signals, telemetry).run),
+            steward.keep(Reconciler(recovery, broker, signals, telemetry, server.services.html).run),
             steward.keep(Notifying(notices, notifier, signals, telemetry).run),
             steward.keep(Storyteller(stories, server.clock, telemetry, server.tracer).run),
             steward.keep(Tidying(server.services.retention, telemetry).run),

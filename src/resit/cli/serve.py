@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
@@ -73,6 +74,14 @@ def serve(
     url: Annotated[
         str, Parameter(metavar="URL", help="Where users reach the server, when that is not where it listens.")
     ] = "",
+    content_url: Annotated[
+        str,
+        Parameter(
+            env_var="RESIT_CONTENT_URL",
+            metavar="URL",
+            help="This server under another host name, at which reports of tests may run their scripts.",
+        ),
+    ] = "",
     ccextractor_reads: Annotated[
         int, Parameter(metavar="N", help="Reads of a token a minute over the CCExtractor API; 0: no limit.")
     ] = 120,
@@ -103,6 +112,8 @@ def serve(
         raise CommandError(f"--slots {slots}: at least 1 is needed", "--no-worker serves without a worker")
     if url and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url):
         raise CommandError(f"--url {url}: an address like https://ci.example.org/resit")
+    if content_url:
+        _check_content(content_url, url)
     if nats_url and not nats_credentials:
         raise CommandError(
             "--nats-url needs --nats-credentials FILE", "docs/howto/nats-cluster.md says what stands in it"
@@ -136,6 +147,7 @@ def serve(
                 artifacts_url=artifacts_url,
                 artifact_redirects=artifact_redirects,
                 url=url,
+                content_url=content_url,
                 ccextractor_reads=ccextractor_reads,
                 ccextractor_writes=ccextractor_writes,
                 allow_private_webhooks=allow_private_webhooks,
@@ -153,3 +165,14 @@ def serve(
         raise CommandError(error.message, exit=Exit.UNAVAILABLE) from error
     except OSError as error:
         raise CommandError(f"can't serve on {host}:{port} from {folder}: {error}", exit=Exit.UNAVAILABLE) from error
+
+
+def _check_content(content: str, url: str) -> None:
+    if not re.fullmatch(r"https?://[^\s/?#@]+/?", content):
+        raise CommandError(
+            f"--content-url {content}: an address without a path, like https://resit-content.example.org"
+        )
+    if urlsplit(content).hostname == urlsplit(url).hostname:
+        raise CommandError(
+            f"--content-url {content} has the host name of --url", "scripts of tests would run where our own pages do"
+        )

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from resit.ports import ControlBroker
+from resit.services.html_reports import HtmlReports
 from resit.services.work import Work
 from resit.telemetry import bind
 
@@ -14,7 +15,7 @@ STUCK_SECONDS = 10.0
 """A worker that can ask, but whose reports have not been stored for so long: two tries in vain at least."""
 
 
-async def answer(broker: ControlBroker, work: Work) -> None:
+async def answer(broker: ControlBroker, work: Work, html: HtmlReports) -> None:
     """Begin to answer; returns at once."""
 
     async def spec(pool: str, data: bytes) -> bytes:
@@ -39,7 +40,27 @@ async def answer(broker: ControlBroker, work: Work) -> None:
             broker.doubt()
         return json.dumps(await asyncio.to_thread(work.alive, pool, question)).encode()
 
-    questions: dict[str, Callable[[str, bytes], Awaitable[bytes]]] = {"spec": spec, "batch": batch, "alive": alive}
+    async def report(pool: str, data: bytes) -> bytes:
+        question = _question(data)
+        run, claim, words = int(question["run"]), str(question["claim"])[:200], str(question.get("words", ""))
+        bind(pool=pool, run=run, worker=str(question.get("worker", ""))[:200] or None)
+        match question["what"]:
+            case "begin":
+                return json.dumps(await asyncio.to_thread(html.begin, pool, run, claim)).encode()
+            case "failed":
+                await asyncio.to_thread(html.failed, pool, run, claim, words)
+            case "returned":
+                await asyncio.to_thread(html.returned, pool, run, claim)
+            case other:
+                raise ValueError(f"nothing to say of a report: {other!r}")
+        return b"{}"
+
+    questions: dict[str, Callable[[str, bytes], Awaitable[bytes]]] = {
+        "spec": spec,
+        "batch": batch,
+        "alive": alive,
+        "report": report,
+    }
     for name, handler in questions.items():
         await broker.answer(name, handler)
 

@@ -132,6 +132,9 @@ class Dispatch:
                 await self._broker.publish_job(pool, Job("plan", run), b"", urgency)
             case "shard":
                 await self._broker.publish_job(pool, Job("shard", run, message.number), b"", urgency)
+            case "report":
+                # Tests come first: nobody's verdict waits for a report.
+                await self._broker.publish_job(pool, Job("report", run), b"", Urgency.LOW)
             case "consumer":
                 await self._broker.open_batches(pool, run, message.number)
             case "batch":

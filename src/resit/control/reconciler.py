@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 
 from resit.control.signals import Signals
 from resit.domain.errors import Unavailable
@@ -10,6 +11,7 @@ from resit.domain.run import Run
 from resit.domain.status import RunStatus
 from resit.ports import BrokerAway, ControlBroker, Job
 from resit.ports.telemetry import SILENT, Counted, Telemetry
+from resit.services.html_reports import HtmlReports
 from resit.services.recovery import Held, Recovery, Sight, complete
 
 log = logging.getLogger(__name__)
@@ -33,10 +35,17 @@ class Reconciler:
     """One loop a control plane; its actions are idempotent."""
 
     def __init__(
-        self, recovery: Recovery, broker: ControlBroker, signals: Signals, telemetry: Telemetry = SILENT
+        self,
+        recovery: Recovery,
+        broker: ControlBroker,
+        signals: Signals,
+        telemetry: Telemetry = SILENT,
+        html: HtmlReports | None = None,
     ) -> None:
         self._recovery, self._broker, self._signals, self._telemetry = recovery, broker, signals, telemetry
+        self._html = html
         self._looked: dict[int, float] = {}
+        self._reports_at = -AGAIN_SECONDS
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -53,6 +62,7 @@ class Reconciler:
 
     async def once(self) -> bool:
         """One look at everything that is open; False when nothing is."""
+        await self._reports()
         sight = await asyncio.to_thread(self._recovery.look)
         touched = list(sight.ended)
         self._telemetry.count(Counted.REPAIRS, len(touched), kind="deadline")
@@ -69,6 +79,23 @@ class Reconciler:
             self._signals.changed(touched)
             self._signals.outbox()
         return sight.busy
+
+    async def _reports(self) -> None:
+        """Reports that nobody has: their worker was lost with the broker's store, say."""
+        if self._html is None or time.monotonic() - self._reports_at < AGAIN_SECONDS:
+            return
+        self._reports_at = time.monotonic()
+        held: dict[str, Mapping[int, tuple[set[Job], set[int]]]] = {}
+        for report, pool in await asyncio.to_thread(self._html.quiet):
+            if pool not in held:
+                held[pool] = await self._broker.held_in(pool)
+            jobs, _ = held[pool].get(report.run_id, (set[Job](), set[int]()))
+            if Job("report", report.run_id) in jobs:
+                await asyncio.to_thread(self._html.seen, report.run_id)
+            elif await asyncio.to_thread(self._html.again, report.run_id):
+                log.info("the report of run %s was repaired", report.run_id, extra={"run": report.run_id})
+                self._telemetry.count(Counted.REPAIRS, kind="report")
+                self._signals.outbox()
 
     def _due(self, sight: Sight) -> dict[str, list[Run]]:
         """The runs to look after now, by pool. Where nothing is urgent, every few seconds is enough: thousands of runs

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from resit.domain.events import Log
@@ -70,6 +71,27 @@ class PlaywrightExecutor:
             dispatch_cost=_DISPATCH_COST,
             suite=told.suite,
         )
+
+    async def report(self, suite: Suite, blob: Path, to: Path, sink: Sink) -> None:
+        """The HTML report, by the suite's own Playwright. See :meth:`resit.plugin.ReportMaker.report`.
+
+        Raises :class:`~resit.plugin.NotASuite` and :class:`~resit.plugin.ExecutorError`.
+        """
+        installation = await asyncio.to_thread(command.find, suite)
+        paths = command.Paths.new(suite.scratch, installation.release)
+        output = _Output(sink)
+        process = _Process(
+            command.merge_command(installation, blob),
+            suite,
+            command.merge_environment(suite, to),
+            Watch(suite.limits, "report"),
+        )
+        exit_ = await process.run(paths, lambda _: None, output.write)
+        if process.over is not None:
+            raise ExecutorError(f"Playwright {installation.version} did not make the report: {process.over.words}")
+        if exit_.code != 0 or not (to / "index.html").is_file():
+            said = output.tail or str(exit_)
+            raise ExecutorError(f"Playwright {installation.version} could not make the report: {said}")
 
     async def open(self, suite: Suite, lanes: int) -> "PlaywrightSession":
         """A session with ``lanes`` Playwright workers; raises :class:`~resit.plugin.NotASuite`."""

@@ -14,7 +14,17 @@ from typing import Any, cast
 from resit.domain.plan import PlannedTest
 from resit.plugin import NotASuite, Suite
 
-__all__ = ["Installation", "Paths", "environment", "find", "list_command", "prepare", "run_command"]
+__all__ = [
+    "Installation",
+    "Paths",
+    "environment",
+    "find",
+    "list_command",
+    "merge_command",
+    "merge_environment",
+    "prepare",
+    "run_command",
+]
 
 REPORTER = Path(__file__).parent / "injected" / "resit_playwright.cjs"
 SETTINGS = "RESIT_PLAYWRIGHT"
@@ -181,6 +191,24 @@ def run_command(
     if all(variants):
         command += [f"--project={variant}" for variant in variants]
     return [*command, *_file_patterns(suite.workdir, tests)]
+
+
+def merge_command(installation: Installation, blob: Path) -> list[str]:
+    """The arguments that make the HTML report of the blobs in a folder. No configuration is loaded."""
+    return [installation.node, str(installation.cli), "merge-reports", "--reporter=html", str(blob)]
+
+
+def merge_environment(suite: Suite, to: Path) -> dict[str, str]:
+    """The environment in which the HTML report is written into the folder ``to``: without our reporter."""
+    # Each version knows one of the two names for each of them.
+    return {
+        **suite.env,
+        "PLAYWRIGHT_HTML_ATTACHMENTS_BASE_URL": "data/",
+        "PLAYWRIGHT_HTML_OPEN": "never",
+        "PW_TEST_HTML_REPORT_OPEN": "never",
+        "PLAYWRIGHT_HTML_OUTPUT_DIR": str(to),
+        "PLAYWRIGHT_HTML_REPORT": str(to),
+    }
 
 
 def _test_command(suite: Suite, installation: Installation, paths: Paths) -> list[str]:

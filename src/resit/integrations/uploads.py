@@ -63,6 +63,23 @@ class HttpUploads:
                     await asyncio.sleep(wait)
         return False
 
+    async def fetch(self, url: str, token: str, to: Path, limit: int) -> bool:
+        """Download a file; False when there is nothing for us. Waits while the server is away."""
+        async with self._at_once:
+            for wait in (*TRIES_SECONDS, None):
+                try:
+                    async with self._client.stream("GET", url, headers={"Authorization": f"Bearer {token}"}) as answer:
+                        if answer.status_code < 300:
+                            return await _saved(answer, to, limit)
+                        if answer.status_code < 500:
+                            log.warning("%s was refused: %s", url, answer.status_code)
+                            return False
+                except httpx.HTTPError as error:
+                    log.info("%s waits: %r", url, error)
+                if wait is not None:
+                    await asyncio.sleep(wait)
+        return False
+
     def _hopeless(self, tries: int) -> bool:
         now = time.monotonic()
         if tries >= NO_ROOM_TRIES:
@@ -85,3 +102,14 @@ async def _pieces(path: Path) -> AsyncIterator[bytes]:
     with path.open("rb") as file:
         while piece := await asyncio.to_thread(file.read, PIECE):
             yield piece
+
+
+async def _saved(answer: httpx.Response, to: Path, limit: int) -> bool:
+    size = 0
+    with to.open("wb") as file:
+        async for piece in answer.aiter_bytes(PIECE):
+            size += len(piece)
+            if size > limit:
+                return False
+            await asyncio.to_thread(file.write, piece)
+    return True

@@ -55,7 +55,8 @@ class Delivery(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The name of a unit of work: ``kind`` is ``plan`` or ``shard``; ``number`` is the lane of a shard (from 1)."""
+    """The name of a unit of work: ``kind`` is ``plan``, ``shard`` or ``report`` (make the report of a finished run);
+    ``number`` is the lane of a shard (from 1)."""
 
     kind: str
     run: int

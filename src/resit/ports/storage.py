@@ -16,6 +16,7 @@ from resit.domain.ledger import Counts, Row
 from resit.domain.organization import Organization
 from resit.domain.plan import PlannedTest
 from resit.domain.project import Environment, Project
+from resit.domain.report import Report
 from resit.domain.resource import Resource
 from resit.domain.run import Run
 from resit.domain.schedule import Schedule
@@ -93,8 +94,8 @@ class LogPart:
 class Outgoing:
     """A message to the broker that is written with what it is about, and published afterwards.
 
-    ``kind``: plan, shard, batch, consumer, purge or cancel; ``number``: the shard's or batch's. ``revoke`` is about no
-    run (0): its ``number`` is a worker credential's.
+    ``kind``: plan, shard, batch, report, consumer, purge or cancel; ``number``: the shard's or batch's. ``revoke`` is
+    about no run (0): its ``number`` is a worker credential's.
     """
 
     id: int = 0
@@ -487,6 +488,17 @@ class VoiceStore(Protocol):
     def save(self, voices: Collection[Voice], now: float) -> None: ...
 
 
+class ReportStore(Protocol):
+    """Files about whole runs that workers make. The run's row is held by who changes them."""
+
+    def get(self, run_id: int, kind: str) -> Report | None: ...
+    def save(self, report: Report) -> None: ...
+    def quiet(self, before: float, limit: int) -> Sequence[tuple[Report, str]]:
+        """Reports that are to be made and have not moved since before a time, the oldest first, and the pools of their
+        runs."""
+        ...
+
+
 class Transaction(Protocol):
     """All stores, in one transaction."""
 
@@ -508,6 +520,8 @@ class Transaction(Protocol):
     def outbox(self) -> Outbox: ...
     @property
     def voices(self) -> VoiceStore: ...
+    @property
+    def reports(self) -> ReportStore: ...
     @property
     def workers(self) -> WorkerStore: ...
     @property

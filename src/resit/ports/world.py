@@ -208,12 +208,17 @@ class Notifier(Protocol):
 
 
 class Uploads(Protocol):
-    """How a worker hands attachments over, under the right of its attempt."""
+    """How a worker hands attachments over, and gets what a report is made of, under the right of its attempt."""
 
     async def send(
         self, url: str, token: str, artifact: str, path: Path, *, name: str = "", content_type: str = ""
     ) -> bool:
         """Upload a file; False when it can't be taken (gone, too large, no room). Waits while the server is away."""
+        ...
+
+    async def fetch(self, url: str, token: str, to: Path, limit: int) -> bool:
+        """Download what is there into a file; False when there is nothing for us, or more than ``limit`` bytes. Waits
+        while the server is away."""
         ...
 
     async def close(self) -> None: ...

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from resit.domain import failfast, ledger
+from resit.domain import failfast, ledger, report
 from resit.domain.admission import Queued, admissible
 from resit.domain.errors import NotFound
 from resit.domain.ids import case_key
@@ -109,8 +109,18 @@ class Desk:
         self.tx.batches.end_all(run.id)
         self.tx.ledger.unstage(run.id)
         self.tx.outbox.add(Outgoing(kind="purge", run_id=run.id, pool=run.pool))
+        self._report(run)
         self._freed.setdefault(run.project_id, []).append(run)
         return run
+
+    def _report(self, run: Run) -> None:
+        """Have the framework's own report of a finished run made, if it has one: after the purge of the run's work."""
+        if not report.possible(run):
+            return
+        project = self.tx.projects.get(run.project_id)
+        if project is not None and project.html_report:
+            self.tx.reports.save(report.Report(run_id=run.id, created_at=self.now, touched_at=self.now))
+            self.tx.outbox.add(Outgoing(kind="report", run_id=run.id, pool=run.pool))
 
     def _snooze(self, run: Run) -> Run:
         """Mark what snoozes cover."""

@@ -3,19 +3,23 @@
 import base64
 import mimetypes
 import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import PurePosixPath
+from typing import BinaryIO
 
 from resit.domain import blob, junit
 from resit.domain.attempt import Attempt
 from resit.domain.errors import Conflict
 from resit.domain.events import BODY, Attachment
 from resit.domain.ledger import state
+from resit.domain.report import Report
 from resit.domain.run import Run
 from resit.domain.tries import shown
 from resit.ports import Artifacts, Clock, Ledgered, StoredResult, artifact_key
 from resit.ports.reads import Reads, RunView
+from resit.services import packed
 from resit.services.zipped import PIECE, Zip, pieces
 
 AT_ONCE = 200
@@ -57,9 +61,10 @@ class RunReports:
             yield junit.END_SUITE
         yield junit.END
 
-    def blob(self, view: RunView, url: str, workdir: str = "") -> Iterator[bytes]:
+    def blob(self, view: RunView, url: str, workdir: str = "", *, light: bool = False) -> Iterator[bytes]:
         """The run as Playwright's blob report: a zip, piece by piece. ``workdir``: see :class:`resit.domain.blob.Blob`.
 
+        ``light``: each file in it holds nothing but the id of the artifact that it stands for.
         Raises :class:`Conflict` for a run of another framework, before the first piece.
         """
         if not blob.has_blob(view.run):
@@ -67,9 +72,9 @@ class RunReports:
                 f"run {view.run.id} is no run of Playwright: it has no blob report, but a JUnit file",
                 framework=view.run.facts.framework,
             )
-        return self._blob(view, url, workdir)
+        return self._blob(view, url, workdir, light)
 
-    def _blob(self, view: RunView, url: str, workdir: str) -> Iterator[bytes]:
+    def _blob(self, view: RunView, url: str, workdir: str, light: bool) -> Iterator[bytes]:
         run, now = view.run, self._clock.now()
         made = blob.Blob(run, now=now, workdir=workdir, about=_ci(view, url))
         files = _Files(self._artifacts, run.id, self._stored(run.id))
@@ -82,9 +87,34 @@ class RunReports:
             events.seek(0)
             zip_ = Zip()
             for id, name in files.named.items():
-                yield from zip_.add(name, pieces(self._artifacts, artifact_key(run.id, id)))
+                content = [id.encode()] if light else pieces(self._artifacts, artifact_key(run.id, id))
+                yield from zip_.add(name, content)
             lines = chain((line.encode() for line in made.head()), iter(lambda: events.read(PIECE), b""))
             yield from zip_.add(blob.REPORT, chain(lines, (line.encode() for line in made.tail())), packed=True)
+            yield from zip_.end()
+
+    def html(self, report: Report) -> Iterator[bytes]:
+        """A report that a worker made, with the files of results: a zip that opens from disk, piece by piece.
+
+        Raises :class:`NotFound`, :class:`InvalidInput` before the first piece.
+        """
+        file = self._artifacts.reader(report.key)
+        try:
+            contents = packed.read(file, report.size)
+        except BaseException:
+            file.close()
+            raise
+        return self._html(report, file, contents)
+
+    def _html(self, report: Report, file: BinaryIO, contents: packed.Packed) -> Iterator[bytes]:
+        zip_ = Zip()
+        with file, zipfile.ZipFile(file) as found:
+            for name in contents.files:
+                with found.open(name) as content:
+                    yield from zip_.add(name, iter(lambda content=content: content.read(PIECE), b""))
+            for name, id in contents.elsewhere.items():
+                if packed.is_artifact(id):
+                    yield from zip_.add(name, pieces(self._artifacts, artifact_key(report.run_id, id)))
             yield from zip_.end()
 
     def _stored(self, run_id: int) -> set[str]:

@@ -45,19 +45,10 @@ class Work:
             run = tx.runs.get(run_id)
             if not _goes_on(run, pool):
                 return _over(run, pool)
-            project = tx.projects.get(run.project_id)
-            environment = tx.projects.environment(run.environment_id)
-            if project is None or environment is None:
-                raise NotFound("the run's project or environment is gone")
-            secrets = self._signer.unseal(tx.projects.sealed(environment.id))
-            source = whole_source(tx, self._signer, project)
+            project, outfit = equipped(tx, self._signer, run, traceparent(run, traced=self.traced))
         return {
             "open": True,
-            "source": _source(project, source, run),
-            "executor": project.executor,
-            "config": project.config,
-            "variables": _variables(environment, secrets, run, traceparent(run, traced=self.traced)),
-            "secrets": sorted({value for value in secrets.values() if value}),
+            **outfit,
             "total_shards": run.total_shards,
             "deadline": run.deadline,
             "time_left": run.deadline - now if run.deadline else None,
@@ -191,6 +182,25 @@ def _over(run: Run | None, pool: str) -> dict[str, Any]:
 def _goes_on(run: Run | None, pool: str) -> TypeGuard[Run]:
     """Whether there is something to do on the run for a worker of ``pool``."""
     return run is not None and run.status.open and run.pool == pool
+
+
+def equipped(tx: Transaction, signer: Signer, run: Run, trace: str = "") -> tuple[Project, dict[str, Any]]:
+    """What a worker needs to have the suite of a run ready: where it comes from, its framework, its variables.
+
+    ``trace``: for tests that make spans of their own. Raises :class:`NotFound`.
+    """
+    project = tx.projects.get(run.project_id)
+    environment = tx.projects.environment(run.environment_id)
+    if project is None or environment is None:
+        raise NotFound("the run's project or environment is gone")
+    secrets = signer.unseal(tx.projects.sealed(environment.id))
+    return project, {
+        "source": _source(project, whole_source(tx, signer, project), run),
+        "executor": project.executor,
+        "config": project.config,
+        "variables": _variables(environment, secrets, run, trace),
+        "secrets": sorted({value for value in secrets.values() if value}),
+    }
 
 
 def _source(project: Project, source: str, run: Run) -> dict[str, str]:

@@ -35,6 +35,7 @@ from resit.services.access import Access
 from resit.services.cases import Cases
 from resit.services.catalog import Catalog
 from resit.services.fleet import Fleet
+from resit.services.html_reports import HtmlReports
 from resit.services.ingest import Ingest, Told
 from resit.services.people import Organizations, People
 from resit.services.planning import Planner
@@ -155,6 +156,7 @@ class World:
         self.metrics = Metrics()
         self.artifacts = FolderArtifacts(folder / "artifacts")
         self.retention = Retention(self.store, SqlRetention(engine), self.artifacts, self.clock, self.ids)
+        self.html = HtmlReports(self.store, self.clock, self.signer)
         self.reports = RunReports(self.reads, self.artifacts, self.clock)
 
     def services(self, **settings: Any) -> Services:
@@ -178,6 +180,7 @@ class World:
             webhooks=self.webhooks,
             reads=self.reads,
             reports=self.reports,
+            html=self.html,
             insights=self.insights,
             rates=self.rates,
             clock=self.clock,

@@ -11,6 +11,7 @@ from typing import Any
 from resit.ports import BrokerAway, Delivery, Job
 from resit.processes import Reaper
 from resit.telemetry import bind
+from resit.worker.html import ReportWork
 from resit.worker.lease import Held, Lease, Pulse
 from resit.worker.shard import RETRY_SECONDS, ShardWork
 from resit.worker.work import PlanWork, RunWork, Tools
@@ -146,6 +147,10 @@ class Agent:
             work = PlanWork(self._tools, job.run, self._held)
             self._start(work, 1, work.execute(delivery))
             return
+        if job.kind == "report":
+            report = ReportWork(self._tools, job.run, self._held)
+            self._start(report, 1, report.execute(delivery))
+            return
         for known in self._works:
             if isinstance(known, ShardWork) and known.run == job.run and known.joinable:
                 known.join(job.number, delivery)
@@ -156,7 +161,7 @@ class Agent:
         self._start(shards, 1, shards.execute(self._slots - self._used))
 
     def _start(self, work: RunWork, slots: int, execution: Any) -> None:
-        doing.info("run %s: %s", work.run, "lists its tests" if isinstance(work, PlanWork) else "takes part")
+        doing.info("run %s: %s", work.run, work.word)
         self._works[work] = slots
         self._speak.set()
         self._later(self._carry_out(work, execution), f"run {work.run}")
@@ -250,7 +255,7 @@ class Agent:
             "leaving": leaving,
             "holding": [place for work in self._works for place in work.places()],
             "claims": self._held.living(),
-            "runs": sorted({work.run for work in self._works}),
+            "runs": sorted({work.run for work in self._works if work.stoppable}),
             "unheard": self._tools.voices.unheard(),
             "stuck": round(self._tools.voices.stuck(), 1),
             "clock": time.time(),

@@ -76,6 +76,11 @@ async def ask(broker: WorkerBroker, question: str, about: Mapping[str, Any]) -> 
 class RunWork:
     """One worker's share of one run."""
 
+    word = "takes part"
+    """What it does, for people."""
+    stoppable = True
+    """It ends when the run is over."""
+
     def __init__(self, tools: Tools, run: int, held: Held) -> None:
         self.tools, self.run, self.held = tools, run, held
         self.claim = uuid4().hex
@@ -100,7 +105,7 @@ class RunWork:
 
         Raises :class:`RunOver`, :class:`WorkspaceError`, :class:`ExecutorError`.
         """
-        spec = json.loads(await ask(self.tools.broker, "spec", self._about(shard)))
+        spec = await self._asked(shard)
         self._go_on()
         if not spec["open"]:
             raise RunOver
@@ -145,6 +150,10 @@ class RunWork:
         """
         if self.stopping:
             raise asyncio.CancelledError
+
+    async def _asked(self, shard: int) -> dict[str, Any]:
+        """What is to be done: the control plane's answer."""
+        return json.loads(await ask(self.tools.broker, "spec", self._about(shard)))
 
     def _about(self, shard: int) -> dict[str, Any]:
         """Who asks for the specification: a shard's attempt is known from then on."""
@@ -244,6 +253,8 @@ class RunWork:
 
 class PlanWork(RunWork):
     """List the suite of a run."""
+
+    word = "lists its tests"
 
     async def execute(self, delivery: Delivery) -> None:
         """Report the plan, or why there is none."""

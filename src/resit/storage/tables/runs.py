@@ -231,8 +231,11 @@ reports = Table(
     large("size"),
     text("words"),
     whole("tries"),
+    text("claim"),
     time("created_at"),
+    time("touched_at"),
     Column("finished_at", Float),
+    Index(None, "state", "touched_at"),
     sqlite_with_rowid=False,
 )
 """Files about a whole run that a worker made. What is made from the database when it is asked for is not here."""

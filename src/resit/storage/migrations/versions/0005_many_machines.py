@@ -189,12 +189,15 @@ def _of_runs() -> None:
         _large("size"),
         _text("words"),
         _whole("tries"),
+        _text("claim"),
         _time("created_at"),
+        _time("touched_at"),
         sa.Column("finished_at", sa.Float(), nullable=True),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_reports_run_id"),
         sa.PrimaryKeyConstraint("run_id", "kind", name="pk_reports"),
         sqlite_with_rowid=False,
     )
+    op.create_index("ix_reports_state_touched_at", "reports", ["state", "touched_at"])
     op.create_table(
         "voices",
         sa.Column("run_id", _ID, nullable=False),
