@@ -43,6 +43,12 @@ class Origins:
         """Whether a request with this ``Host`` came to the content origin."""
         return bool(self.content) and _place(host, self.content) == _place(urlsplit(self.content).netloc, self.content)
 
+    @property
+    def trusted(self) -> bool:
+        """Whether browsers allow service workers on the content origin."""
+        parts = urlsplit(self.content)
+        return parts.scheme == "https" or parts.hostname in _OTHER
+
     def leads_on(self, host: str) -> bool:
         """Whether who asks by this ``Host`` for a report can be sent to the content origin."""
         if not self.shared:

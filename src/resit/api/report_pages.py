@@ -36,6 +36,21 @@ SAFE = {
     # the right.
     "Access-Control-Allow-Origin": "*",
 }
+SHIM = b"""<!DOCTYPE html><script>
+for (const name of ['localStorage', 'sessionStorage']) {
+  try { window[name].length; } catch {
+    const kept = new Map();
+    Object.defineProperty(window, name, { value: {
+      get length() { return kept.size; }, key: n => [...kept.keys()][n] ?? null, clear: () => kept.clear(),
+      getItem: key => kept.get(`${key}`) ?? null, setItem: (key, value) => { kept.set(`${key}`, `${value}`); },
+      removeItem: key => { kept.delete(`${key}`); },
+    } });
+  }
+}
+</script>
+"""
+"""Comes before the first page of a report in a sandbox, where the storage of browsers throws; Playwright's page asks for
+it before it shows anything. The page's own doctype after it is passed over."""
 KEPT = 16
 """Reports whose tables of contents are kept in memory."""
 TRACE = "trace/"
@@ -113,7 +128,7 @@ async def page(use: Use, request: Request, capability: str, path: str) -> Respon
     try:
         report = await asyncio.to_thread(use.html.opened, capability)
         contents = await _CONTENTS.of(use, report)
-        if not free and path.startswith(TRACE) and path.endswith(".html"):
+        if not (free and origins.trusted) and path.startswith(TRACE) and path.endswith(".html"):
             return _no_viewer(use, capability, contents, request.url.query)
         return await _file(use, request, report, contents, path, free=free)
     except (NotFound, InvalidInput) as error:
@@ -126,7 +141,8 @@ async def _file(
     use: Services, request: Request, report: Report, contents: Packed, path: str, *, free: bool
 ) -> Response:
     place = await _place(use, report, contents, path)
-    etag = f'"{hashlib.sha256(f"{place.key} {path}".encode()).hexdigest()[:32]}"'
+    before = b"" if free or path != ENTRY else SHIM
+    etag = f'"{hashlib.sha256(f"{place.key} {path} {len(before)}".encode()).hexdigest()[:32]}"'
     headers = {
         **SAFE,
         "Accept-Ranges": "bytes",
@@ -139,7 +155,7 @@ async def _file(
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     piece = wanted(request.headers.get("range", ""), place.size)
-    if request.headers.get("if-range", etag) != etag:
+    if before or request.headers.get("if-range", etag) != etag:
         piece = None
     start, end, status = 0, place.size, 200
     if piece == (0, 0):
@@ -147,11 +163,11 @@ async def _file(
     if piece is not None:
         start, end, status = *piece, 206
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{place.size}"
-    headers["Content-Length"] = str(end - start)
+    headers["Content-Length"] = str(end - start + len(before))
     if start == end:
         return Response(status_code=status, headers=headers)
     pieces = cast("AsyncGenerator[bytes]", use.artifacts.open(place.key, place.start + start, place.start + end))
-    first = await anext(pieces, b"")
+    first = before + await anext(pieces, b"")
     return StreamingResponse(_from(first, pieces), status, headers)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select
 
@@ -40,4 +41,6 @@ class Reports:
 
 
 def _report(row: RowMapping) -> Report:
-    return Report(**{**{name: row[name] for name in _NAMES}, "state": ReportState(row["state"])})
+    values: dict[str, Any] = {name: row[name] for name in _NAMES}
+    values["state"] = ReportState(row["state"])
+    return Report(**values)
