@@ -1,27 +1,21 @@
-"""The HTML report of finished runs: made by real workers with real Playwright, read by a real browser where there is one."""
+"""The HTML report of finished runs: made by real workers with real Playwright, read by a real browser."""
 
 import json
 import os
 import shutil
-import signal
 import subprocess
-import zipfile
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from black_box import NODE, NODE_MODULES, Resit, Suites, children, free_port, lines, pids, until
+from black_box import NODE, NODE_MODULES, Resit, Suites, until
 
 Own = Callable[..., Resit]
 pytestmark = NODE
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or ""
 needs_browser = pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine")
-PNG = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAFCAIAAADzBuo/AAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC"
-)
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAFCAIAAADzBuo/AAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC"
 SUITE = """
 const { test, expect } = require('@playwright/test');
 const fs = require('fs');

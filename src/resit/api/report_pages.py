@@ -49,8 +49,8 @@ for (const name of ['localStorage', 'sessionStorage']) {
 }
 </script>
 """
-"""Comes before the first page of a report in a sandbox, where the storage of browsers throws; Playwright's page asks for
-it before it shows anything. The page's own doctype after it is passed over."""
+"""Comes before the first page of a report in a sandbox, where the storage of browsers throws; Playwright's page asks
+for it before it shows anything. The page's own doctype after it is passed over."""
 KEPT = 16
 """Reports whose tables of contents are kept in memory."""
 TRACE = "trace/"

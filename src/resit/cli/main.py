@@ -22,7 +22,7 @@ _COMMANDS = {
     "Begin": ("serve:serve", "projects:project", "projects:env", "tokens:token"),
     "Run": ("trigger:run", "trigger:rerun", "runs:watch", "runs:change", "runs:cancel", "schedules:schedule"),
     "Keep": ("retention:keep", "test_plans:test_plan", "snoozes:snooze", "webhooks:webhook"),
-    "Look": ("runs:runs", "runs:show", "logs:logs", "reports:junit", "insights:flaky"),
+    "Look": ("runs:runs", "runs:show", "logs:logs", "reports:junit", "reports:report", "insights:flaky"),
     "Work": ("worker:worker", "fleet:workers", "fleet:pool", "fleet:worker_credential"),
     "Operate": (
         "doctor:doctor",

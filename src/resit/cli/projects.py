@@ -123,6 +123,10 @@ def change(
     keep_days: KeepDays = None,
     keep_runs: KeepRuns = None,
     keep_size: KeepSize = None,
+    html_report: Annotated[
+        bool | None,
+        Parameter(negative="--no-html-report", help="Make the HTML report of every run of Playwright, or don't."),
+    ] = None,
     common: Common = COMMON,
 ) -> int:
     """Change a project; what is not named stays.
@@ -143,6 +147,7 @@ def change(
         "keep_days": options.number(keep_days, "--keep-days"),
         "keep_runs": options.whole(keep_runs, "--keep-runs"),
         "keep_bytes": options.size(keep_size, "--keep-size"),
+        "html_report": html_report,
     }
     changes = {key: value for key, value in wanted.items() if value is not None}
     if not changes:
@@ -190,7 +195,10 @@ def show(slug: ProjectRef, /, *, common: Common = COMMON) -> int:
         "keep_runs",
         "keep_bytes",
     )
-    console.print(output.fields([(name, output.clean(found.get(name) or "")) for name in names]))
+    fields = [(name, output.clean(found.get(name) or "")) for name in names]
+    if not found.get("html_report", True):
+        fields.append(("html_report", "no"))
+    console.print(output.fields(fields))
     console.print(_environments(found["environments"]))
     if runs:
         console.print(runs_table(runs, project=False))

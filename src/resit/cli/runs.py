@@ -165,6 +165,7 @@ def _details(client: "Client", run: "RunDoc", console: "Console") -> None:
             ]
         )
     )
+    _report(client, run, console)
     family = client.lineage(str(run["id"]))
     relatives = [other for other in family["runs"] if other["id"] != run["id"]]
     if relatives:
@@ -172,6 +173,20 @@ def _details(client: "Client", run: "RunDoc", console: "Console") -> None:
             console, f"Runs of the same lineage (together: {output.clean(family['effective_verdict'] or 'open')}):"
         )
         console.print(runs_table(relatives, project=False))
+
+
+def _report(client: "Client", run: "RunDoc", console: "Console") -> None:
+    """Where the HTML report is."""
+    from resit.client import Refused, closed
+
+    if not closed(run) or not run["framework"].startswith("Playwright"):
+        return
+    try:
+        found = client.reports.html(str(run["id"]))
+    except Refused:
+        return  # this token may not see it
+    if found["state"] != "none":
+        output.say(console, f"HTML report: {output.clean(found['state'])}, see `resit report {run['id']}`")
 
 
 def _cancelled(run: "RunDoc") -> str:

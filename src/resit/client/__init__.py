@@ -276,7 +276,7 @@ class Client:
     @property
     def reports(self) -> ReportCalls:
         """Files about whole runs."""
-        return ReportCalls(self._opened, self._items)
+        return ReportCalls(self._opened, self._items, self._call)
 
     # People and the organization
 

@@ -88,6 +88,7 @@ class ProjectDoc(TypedDict):
     keep_days: float
     keep_runs: int
     keep_bytes: int
+    html_report: bool
     environments: list["EnvironmentDoc"]
 
 

@@ -19,14 +19,23 @@ class ReportCalls:
         self,
         opened: Callable[..., AbstractContextManager[httpx.Response]],
         items: Callable[..., Iterator[dict[str, Any]]],
+        call: Callable[..., Any],
     ) -> None:
-        self._opened, self._items = opened, items
+        self._opened, self._items, self._call = opened, items, call
 
     def junit(self, run: str, folder: str = "") -> Iterator[str]:
         """The run as a JUnit file, piece by piece. ``folder``: attachments are named as files of it."""
         params = {"attachments": folder} if folder else {}
         with self._opened(f"/runs/{quote(run, safe='')}/junit.xml", params=params) as answer:
             yield from answer.iter_text(PIECE)
+
+    def html(self, run: str) -> dict[str, Any]:
+        """How far the HTML report of a run got, and its address."""
+        return self._call("GET", f"/runs/{quote(run, safe='')}/report")
+
+    def save_html(self, run: str, to: Path) -> int:
+        """Download the HTML report of a run with all its files, as a zip; returns its size in bytes."""
+        return self._save(f"/runs/{quote(run, safe='')}/report.zip", to)
 
     def artifacts(self, run: str) -> Iterator[dict[str, Any]]:
         """The files that results of a run refer to; one with ``stored`` false is not there (yet)."""

@@ -86,16 +86,18 @@ class Reconciler:
             return
         self._reports_at = time.monotonic()
         held: dict[str, Mapping[int, tuple[set[Job], set[int]]]] = {}
+        seen: list[int] = []
         for report, pool in await asyncio.to_thread(self._html.quiet):
             if pool not in held:
                 held[pool] = await self._broker.held_in(pool)
             jobs, _ = held[pool].get(report.run_id, (set[Job](), set[int]()))
             if Job("report", report.run_id) in jobs:
-                await asyncio.to_thread(self._html.seen, report.run_id)
+                seen.append(report.run_id)
             elif await asyncio.to_thread(self._html.again, report.run_id):
                 log.info("the report of run %s was repaired", report.run_id, extra={"run": report.run_id})
                 self._telemetry.count(Counted.REPAIRS, kind="report")
                 self._signals.outbox()
+        await asyncio.to_thread(self._html.seen, seen)
 
     def _due(self, sight: Sight) -> dict[str, list[Run]]:
         """The runs to look after now, by pool. Where nothing is urgent, every few seconds is enough: thousands of runs

@@ -17,6 +17,7 @@ MAX_WORDS = 4_000
 MAX_SIZE = 200 * 1024 * 1024
 """Bytes of a report, without the files of results: those stay where they are."""
 MAX_FILES = 10_000
+MAX_NAME = 300
 MAKE_SECONDS = 10 * 60.0
 """How long the framework may take for it."""
 _LOST = f"{MAX_TRIES} workers were lost while they made the report"
@@ -55,6 +56,13 @@ class Report:
     created_at: float = 0.0
     touched_at: float = 0.0
     finished_at: float | None = None
+
+
+def safe_name(name: str) -> bool:
+    """Whether the name of a file in a report leads to a place inside a folder, wherever it is unpacked."""
+    parts = name.split("/")
+    plain = len(name) <= MAX_NAME and name.isprintable() and not any(sign in name for sign in '\\:*?"<>|')
+    return plain and all(part not in ("", ".", "..") and part == part.strip() for part in parts)
 
 
 def possible(run: Run) -> bool:

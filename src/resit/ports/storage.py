@@ -493,6 +493,10 @@ class ReportStore(Protocol):
 
     def get(self, run_id: int, kind: str) -> Report | None: ...
     def save(self, report: Report) -> None: ...
+    def touch(self, run_ids: Collection[int], kind: str, now: float) -> None:
+        """These, if they are still to be made, were seen to be cared for."""
+        ...
+
     def quiet(self, before: float, limit: int) -> Sequence[tuple[Report, str]]:
         """Reports that are to be made and have not moved since before a time, the oldest first, and the pools of their
         runs."""

@@ -39,7 +39,7 @@ MAX_NUMBER = 2**53
 """Greater than any number of a row, and still within every database's."""
 PROJECT_CHANGES = (
     *("name", "branch", "shards", "time_limit", "stall_limit", "batch_limit", "max_runs", "priority", "max_failures"),
-    *("repository", "keep_days", "keep_runs", "keep_bytes"),
+    *("repository", "keep_days", "keep_runs", "keep_bytes", "html_report"),
 )
 """What can be changed of a project; the rest says which tests there are, and its runs have relied on that."""
 ENVIRONMENT_CHANGES = (

@@ -1,7 +1,6 @@
 """The framework's own report of a finished run: who makes it, and who may read it (domain/report.py)."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from resit.domain import report
@@ -14,7 +13,7 @@ READ_SECONDS = 12 * 3600.0
 """How long an address of a report is good for."""
 MAKE_SECONDS = 3600.0
 """How long a worker may hand a report in after it began it."""
-QUIET_SECONDS = 60.0
+QUIET_SECONDS = 20.0
 """A report that has not moved for so long is looked for at the broker."""
 AT_ONCE = 100
 _MAKER, _READER = "report-maker:", "report-reader:"
@@ -95,9 +94,11 @@ class HtmlReports:
         with self._store.read() as tx:
             return tx.reports.quiet(self._clock.now() - QUIET_SECONDS, AT_ONCE)
 
-    def seen(self, run_id: int) -> None:
-        """The broker has it: there is nothing to do for a while."""
-        self._move(None, run_id, lambda found, now: replace(found, touched_at=now) if found.state.open else found)
+    def seen(self, run_ids: Collection[int]) -> None:
+        """The broker has them: there is nothing to do for a while."""
+        if run_ids:
+            with self._store.write(lasting=False) as tx:
+                tx.reports.touch(run_ids, HTML, self._clock.now())
 
     def again(self, run_id: int) -> bool:
         """Nobody has it: hand it out anew. False when that was done too often, or nobody wants it any more."""

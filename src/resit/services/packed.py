@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from resit.domain.errors import InvalidInput
-from resit.domain.report import MAX_FILES
+from resit.domain.report import MAX_FILES, safe_name
 
 ENTRY = "index.html"
 ELSEWHERE = "resit.json"
 """The files of results: name in the report, and the artifact that it is."""
 MAX_ELSEWHERE = 4 * 1024 * 1024
-MAX_NAME = 300
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 LOCAL_HEADER = 30
 """Bytes of what stands before each file of a zip, without its name."""
@@ -44,6 +43,8 @@ def read(file: BinaryIO, size: int) -> Packed:
             if len(infos) > MAX_FILES + 1:
                 raise InvalidInput(f"the report has more than {MAX_FILES} files")
             files = {info.filename: _entry(info, size) for info in infos}
+            if sum(entry.size for entry in files.values()) > size:
+                raise InvalidInput("files of the report lie over each other")
             if len(files) != len(infos):
                 raise InvalidInput("the report has two files of one name")
             index = files.pop(ELSEWHERE, None)
@@ -62,15 +63,6 @@ def is_artifact(id: str) -> bool:
     return _UUID.fullmatch(id) is not None
 
 
-def safe(name: str) -> bool:
-    """Whether a name leads to a place inside a folder, wherever it is unpacked."""
-    parts = name.split("/")
-    plain = name.isprintable() and not any(sign in name for sign in '\\:*?"<>|')
-    return (
-        plain and len(name) <= MAX_NAME and all(part not in ("", ".", "..") and part == part.strip() for part in parts)
-    )
-
-
 def data_offset(header: bytes, entry: Entry) -> int:
     """Where the content of a file begins, by the :data:`LOCAL_HEADER` bytes at its header. Raises
     :class:`InvalidInput`."""
@@ -81,7 +73,7 @@ def data_offset(header: bytes, entry: Entry) -> int:
 
 
 def _entry(info: zipfile.ZipInfo, size: int) -> Entry:
-    if not safe(info.filename):
+    if not safe_name(info.filename):
         raise InvalidInput(f"the report has a file {info.filename[:80]!r}, which may not be")
     stored = info.compress_type == zipfile.ZIP_STORED and info.compress_size == info.file_size
     if not stored or info.flag_bits & 1:
@@ -96,7 +88,7 @@ def _elsewhere(said: object) -> dict[str, str]:
         raise InvalidInput("what says which files are results' can't be read")
     found: dict[str, str] = {}
     for name, id in cast("dict[Any, Any]", said).items():
-        if not isinstance(id, str) or not safe(str(name)) or len(found) >= MAX_FILES:
+        if not isinstance(id, str) or not safe_name(str(name)) or len(found) >= MAX_FILES:
             raise InvalidInput("what says which files are results' can't be read")
         found[str(name)] = id
     return found

@@ -1,10 +1,10 @@
 """Store of reports that workers make of finished runs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, select, update
 
 from resit.domain.report import Report, ReportState
 from resit.storage import tables
@@ -32,6 +32,10 @@ class Reports:
         statement = upsert(self._db, _T)
         new = {name: statement.excluded[name] for name in _NAMES if name not in _KEY}
         self._db.execute(statement.on_conflict_do_update(index_elements=list(_KEY), set_=new), [values])
+
+    def touch(self, run_ids: Collection[int], kind: str, now: float) -> None:
+        these = update(_T).where(_T.c.run_id.in_(list(run_ids)), _T.c.kind == kind, _T.c.state.in_(_OPEN))
+        self._db.execute(these.values(touched_at=now))
 
     def quiet(self, before: float, limit: int) -> Sequence[tuple[Report, str]]:
         query = select(_T, _R.c.pool).join(_R, _R.c.id == _T.c.run_id)

@@ -137,6 +137,7 @@ class ProjectOut(BaseModel):
     keep_days: float = Field(description="Retention: runs of a greater age go; 0: no limit")
     keep_runs: int = Field(description="Retention: runs beyond this number go; 0: no limit")
     keep_bytes: int = Field(description="Retention: runs beyond this sum of their files go; 0: no limit")
+    html_report: bool = Field(description="Whether the HTML report of every run is made, where there is one")
     created_at: datetime | None
     environments: list[EnvironmentOut] = Field(default_factory=list[EnvironmentOut])
 

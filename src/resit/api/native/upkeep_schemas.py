@@ -37,6 +37,7 @@ class ProjectChange(Asked):
     keep_days: float = Field(default=0, description="Retention: runs of a greater age go; 0: no limit")
     keep_runs: int = Field(default=0, description="Retention: runs beyond this number go; 0: no limit")
     keep_bytes: int = Field(default=0, description="Retention: runs beyond this sum of their files go; 0: no limit")
+    html_report: bool = Field(default=True, description="Make the HTML report of every run, where there is one")
 
 
 class EnvironmentChange(Asked):
