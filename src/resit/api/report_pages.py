@@ -112,7 +112,9 @@ _CONTENTS = Contents()
 @router.get("/{capability}/")
 def begin(capability: str) -> Response:
     """A report's first page."""
-    return RedirectResponse(f"/reports/{quote(capability)}/{ENTRY}", 307, {**SAFE, "Cache-Control": "no-store"})
+    return RedirectResponse(
+        f"/reports/{quote(capability, safe='=')}/{ENTRY}", 307, {**SAFE, "Cache-Control": "no-store"}
+    )
 
 
 @router.get("/{capability}/{path:path}")
@@ -123,7 +125,7 @@ async def page(use: Use, request: Request, capability: str, path: str) -> Respon
     free = origins.serves_content(host)
     if not free and origins.leads_on(host) and STAYED not in request.query_params:
         mark = f"{request.url.query}&{STAYED}" if request.url.query else STAYED
-        to = f"{origins.content}/reports/{quote(capability)}/{quote(path)}?{mark}"
+        to = f"{origins.content}/reports/{quote(capability, safe='=')}/{quote(path)}?{mark}"
         return RedirectResponse(to, 307, {**SAFE, "Cache-Control": "no-store"})
     try:
         report = await asyncio.to_thread(use.html.opened, capability)
@@ -235,7 +237,7 @@ def _no_viewer(use: Services, capability: str, contents: Packed, query: str) -> 
         name = f"data/{PurePosixPath(urlsplit(said).path).name}"
         if name in contents.elsewhere or name in contents.files:
             files.append(name)
-    base = f"{use.url}/reports/{quote(capability)}"
+    base = f"{use.url}/reports/{quote(capability, safe='=')}"
     links = "".join(
         f'<li><a href="../{quote(name)}" download>Download the trace</a><br>'
         f"<code>npx playwright show-trace {html.escape(f'{base}/{quote(name)}')}</code></li>"

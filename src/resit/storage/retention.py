@@ -138,13 +138,16 @@ class SqlRetention:
         runs = runs.where(~_R.c.gone).group_by(_R.c.project_id)
         size = func.coalesce(func.sum(_A.c.size), 0)
         files = select(_R.c.project_id, func.count(), size).join(_A, _A.c.run_id == _R.c.id).where(_A.c.stored)
+        of = tables.reports
+        reports = select(_R.c.project_id, func.count(), func.coalesce(func.sum(of.c.size), 0))
+        reports = reports.join(of, of.c.run_id == _R.c.id).where(of.c.key != "").group_by(_R.c.project_id)
         own = tables.resources
         resources = select(own.c.project_id, func.count(), func.coalesce(func.sum(own.c.size), 0))
         resources = resources.where(own.c.status == "uploaded", own.c.url == "").group_by(own.c.project_id)
         projects = select(_P.c.id, _P.c.slug, _P.c.keep_days, _P.c.keep_runs, _P.c.keep_bytes)
         with transaction(self._engine, write=False) as db:
             stored: dict[int, tuple[int, int]] = {}
-            for query in (files.group_by(_R.c.project_id), resources):
+            for query in (files.group_by(_R.c.project_id), reports, resources):
                 for project, number, taken in db.execute(query):
                     before = stored.get(project, (0, 0))
                     stored[project] = (before[0] + number, before[1] + int(taken))

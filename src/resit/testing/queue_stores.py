@@ -5,6 +5,7 @@ from typing import Any
 
 from resit.domain.admission import Place
 from resit.domain.project import Environment, Project
+from resit.domain.report import HTML, Report, ReportState
 from resit.domain.run import Run
 from resit.domain.schedule import Overlap, Schedule
 from resit.domain.status import RunStatus
@@ -24,6 +25,47 @@ def _run(tx: Transaction, project: Project, environment: Environment, **members:
 
 class QueueContract:
     """One test a promise; ``store`` is a fixture of the derived class."""
+
+    # ------------------------------------------------------------ reports
+
+    def test_reports_that_wait_and_do_not_move(self, store: Store) -> None:
+        """Each is kept as it is, and found while nobody has touched it for long; the oldest first."""
+        states = (ReportState.WAITING, ReportState.WORKING, ReportState.READY, ReportState.FAILED, ReportState.REMOVED)
+        with store.write() as tx:
+            project, environment = _project(tx)
+            runs = [_run(tx, project, environment, pool=f"pool{n}") for n in range(len(states))]
+            reports = [
+                Report(
+                    run_id=run.id,
+                    state=state,
+                    key=f"{run.id}/report-x",
+                    size=2**40 + n,
+                    words=ODD,
+                    tries=n,
+                    claim="c",
+                    created_at=NOW + 0.5,
+                    touched_at=NOW - n,
+                    finished_at=None if state.open else NOW + 1,
+                )
+                for n, (run, state) in enumerate(zip(runs, states, strict=True))
+            ]
+            for report in reports:
+                tx.reports.save(replace(report, words="before"))
+                tx.reports.save(report)
+        waiting, working = reports[:2]
+        with store.read() as tx:
+            assert [tx.reports.get(run.id, HTML) for run in runs] == reports
+            assert tx.reports.get(runs[0].id, "other") is tx.reports.get(99, HTML) is None
+            assert tx.reports.quiet(NOW + 1, 9) == [(working, "pool1"), (waiting, "pool0")]
+            assert tx.reports.quiet(NOW + 1, 1) == [(working, "pool1")]
+            assert tx.reports.quiet(NOW, 9) == [(working, "pool1")]
+        with store.write() as tx:
+            tx.reports.touch([run.id for run in runs], HTML, NOW + 5)
+            tx.reports.touch([], HTML, NOW + 6)
+        with store.read() as tx:
+            assert tx.reports.quiet(NOW + 5, 9) == []
+            assert tx.reports.get(runs[1].id, HTML) == replace(working, touched_at=NOW + 5)
+            assert tx.reports.get(runs[2].id, HTML) == reports[2]
 
     # ------------------------------------------------------------ runs that wait
 

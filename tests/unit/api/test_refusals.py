@@ -266,6 +266,8 @@ ROUTES = [
     ("POST", "/retention", "admin"),
     ("GET", "/runs/1/junit.xml", "results:read"),
     ("GET", "/runs/1/blob.zip", "results:read"),
+    ("GET", "/runs/1/report", "results:read"),
+    ("GET", "/runs/1/report.zip", "results:read"),
     ("GET", "/artifacts/x", "results:read"),
     ("GET", "/runs/1/logs", "results:read"),
     ("GET", "/runs/1/logs/1", "results:read"),
