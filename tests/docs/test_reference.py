@@ -31,6 +31,7 @@ def family(base):
 
 class _Limits:
     max_body = 1
+    content_url = ""
 
 
 class _Services:

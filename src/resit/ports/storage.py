@@ -16,7 +16,6 @@ from resit.domain.ledger import Counts, Row
 from resit.domain.organization import Organization
 from resit.domain.plan import PlannedTest
 from resit.domain.project import Environment, Project
-from resit.domain.report import Report
 from resit.domain.resource import Resource
 from resit.domain.run import Run
 from resit.domain.schedule import Schedule
@@ -25,6 +24,7 @@ from resit.domain.test_plan import TestPlan
 from resit.domain.voice import Voice
 from resit.domain.webhook import Notice, Webhook
 from resit.ports.fleet import PoolStore, WorkerCredentialStore, WorkerStore
+from resit.ports.made import ReportStore
 
 T = TypeVar("T")
 
@@ -486,21 +486,6 @@ class VoiceStore(Protocol):
         ...
 
     def save(self, voices: Collection[Voice], now: float) -> None: ...
-
-
-class ReportStore(Protocol):
-    """Files about whole runs that workers make. The run's row is held by who changes them."""
-
-    def get(self, run_id: int, kind: str) -> Report | None: ...
-    def save(self, report: Report) -> None: ...
-    def touch(self, run_ids: Collection[int], kind: str, now: float) -> None:
-        """These, if they are still to be made, were seen to be cared for."""
-        ...
-
-    def quiet(self, before: float, limit: int) -> Sequence[tuple[Report, str]]:
-        """Reports that are to be made and have not moved since before a time, the oldest first, and the pools of their
-        runs."""
-        ...
 
 
 class Transaction(Protocol):

@@ -101,7 +101,8 @@ METRICS: Mapping[Counted | Measured | Gauge, Metric] = {
     Counted.RESULTS: Metric("Results of tests that were taken from reports, repetitions included."),
     Counted.MESSAGES_SENT: Metric("Messages that went from the outbox to the broker.", ("kind",)),
     Counted.REPAIRS: Metric(
-        "What the reconciler had to do: a run's `admission`, `plan` or `batches` handed out anew, or its `deadline`.",
+        "What the reconciler had to do: a run's `admission`, `plan`, `batches` or `report` handed out anew, or its "
+        "`deadline`.",
         ("kind",),
     ),
     Counted.NOTICES: Metric("Notices to webhooks: `delivered`, `failed` (tried again) or `given_up`.", ("became",)),

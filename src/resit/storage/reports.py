@@ -17,7 +17,7 @@ _OPEN = [state.value for state in ReportState if state.open]
 
 
 class Reports:
-    """See ``resit.ports.storage.ReportStore``."""
+    """See ``resit.ports.made.ReportStore``."""
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection

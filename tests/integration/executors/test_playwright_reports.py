@@ -18,9 +18,13 @@ from resit.domain.events import Attachment, Log, TestEvent, TestResult, TestStar
 from resit.domain.run import Run
 from resit.domain.status import ResultStatus
 from resit.domain.wire import to_wire
+from resit.executors.playwright import PlaywrightExecutor
+from resit.plugin import ExecutorError, NotASuite
 from resit.ports import artifact_key
+from resit.services import packed
 from resit.testing.factories import ADMIN, uuid_of
 from resit.testing.world import World, database
+from resit.worker.html import pack, stubs_of
 
 pytestmark = [
     pytest.mark.node,
@@ -380,3 +384,54 @@ def test_files_that_were_not_handed_over_say_so(tmp_path: Path, world: World) ->
     (attachment,) = report["tests"][0]["results"][0]["attachments"]
     assert (attachment["name"], attachment["type"]) == ("shot", "text/plain")
     assert attachment["content"].startswith("body ")
+
+
+@pytest.mark.parametrize("version", list(PACKAGES))
+def test_the_html_report_by_the_suites_own_playwright(tmp_path: Path, world: World, version: str) -> None:
+    """Of a light blob: files of results are named in it, and stand elsewhere."""
+    # What our users have set for their own reports does not lead ours astray.
+    env = {"OUTPUT": str(tmp_path / "output"), "PLAYWRIGHT_HTML_ATTACHMENTS_BASE_URL": "http://elsewhere/"}
+    place = make(tmp_path, version, FILES, env=env)
+    blob, to = tmp_path / "blob", tmp_path / "html"
+
+    async def made() -> Run:
+        await place.list()
+        run = await kept(world, place, await place.run())
+        view = world.reads.run(run.id)
+        assert view is not None
+        blob.mkdir()
+        with (blob / "report.zip").open("wb") as file:
+            file.writelines(world.reports.blob(view, "http://resit.test/1", light=True))
+        await PlaywrightExecutor().report(place.suite, blob, to, lambda event: None)
+        return run
+
+    run = asyncio.run(made())
+    stubs = stubs_of(blob / "report.zip")
+    pack(to, stubs, tmp_path / "report.zip")
+    size = (tmp_path / "report.zip").stat().st_size
+    with (tmp_path / "report.zip").open("rb") as file:
+        found = packed.read(file, size)
+    files = {artifact.id for artifact, _ in world.reads.artifacts(run.id, "", 1000).items}
+    assert stubs <= files
+    # Everything that stands for a file is named, and nothing of it is packed.
+    assert set(found.elsewhere.values()) == stubs
+    assert all(name.startswith("data/") for name in found.elsewhere)
+    assert {Path(name).suffix for name in found.elsewhere} >= {".zip", ".html"}
+    assert "trace/index.html" in found.files
+    assert size < 20_000_000
+
+
+def test_no_html_report_without_node(tmp_path: Path) -> None:
+    place = make(tmp_path, "1.65", {"playwright.config.js": "module.exports = {};"}, env={"PATH": "/nowhere"})
+    with pytest.raises(NotASuite, match=r"Node\.js is not installed"):
+        asyncio.run(PlaywrightExecutor().report(place.suite, tmp_path, tmp_path / "html", lambda event: None))
+
+
+def test_a_blob_that_playwright_cannot_read(tmp_path: Path) -> None:
+    place = make(tmp_path, "1.44", {"playwright.config.js": "module.exports = {};"})
+    blob = tmp_path / "blob"
+    blob.mkdir()
+    with zipfile.ZipFile(blob / "report.zip", "w") as file:
+        file.writestr("report.jsonl", '{"method": "onBlobReportMetadata", "params": {"version": 99}}\n')
+    with pytest.raises(ExecutorError, match=r"(?s)Playwright 1\.44\.1 could not make the report: .*version"):
+        asyncio.run(PlaywrightExecutor().report(place.suite, blob, tmp_path / "html", lambda event: None))

@@ -33,7 +33,7 @@ def test_every_command_of_the_contract_is_there():
         "project set", "env set", "test-plan", "test-plan add", "test-plan list", "test-plan remove",
         "snooze", "snooze add", "snooze list", "snooze expire",
         "webhook", "webhook add", "webhook list", "webhook test", "webhook remove",
-        "run", "rerun", "watch", "runs", "show", "cancel", "logs", "junit", "flaky", "change",
+        "run", "rerun", "watch", "runs", "show", "cancel", "logs", "junit", "report", "flaky", "change",
         "schedule", "schedule create", "schedule list", "schedule show", "schedule set", "schedule pause",
         "schedule resume", "schedule run", "schedule remove",
         "worker", "workers", "pool", "pool create", "pool set", "pool list", "pool remove",
