@@ -201,6 +201,7 @@ def test_a_worker_dies_that_makes_one(own: Own, suite: Suites, tmp_path: Path, h
     assert run["verdict"] == "failed"
     [first] = pids(tmp_path / "merging")
     assert resit.get(f"/runs/{run['id']}/report")["state"] == "working"
+    until(lambda: "makes its report" in resit.cli("workers").out, "what its slot does")
     os.kill(resit.worker, signal.SIGKILL)
     pids(tmp_path / "merging", 2)
     assert not alive(first)

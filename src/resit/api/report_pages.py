@@ -117,7 +117,7 @@ def begin(capability: str) -> Response:
     )
 
 
-@router.get("/{capability}/{path:path}")
+@router.api_route("/{capability}/{path:path}", methods=["GET", "HEAD"])
 async def page(use: Use, request: Request, capability: str, path: str) -> Response:
     """A file of a report. The capability is the only right that is needed."""
     origins = Origins.of(use.url, use.settings.content_url)
@@ -166,7 +166,7 @@ async def _file(
         start, end, status = *piece, 206
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{place.size}"
     headers["Content-Length"] = str(end - start + len(before))
-    if start == end:
+    if start == end or request.method == "HEAD":
         return Response(status_code=status, headers=headers)
     pieces = cast("AsyncGenerator[bytes]", use.artifacts.open(place.key, place.start + start, place.start + end))
     first = before + await anext(pieces, b"")

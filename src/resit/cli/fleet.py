@@ -70,7 +70,8 @@ def _holding(places: list[dict[str, Any]]) -> str:
     words: list[str] = []
     for run, shards in runs.items():
         lanes = sum(shard > 0 for shard in shards)
-        what = f"{lanes} shard{'s' * (lanes != 1)}" if lanes else "lists its tests"
+        what = "makes its report" if all(shard < 0 for shard in shards) else "lists its tests"
+        what = f"{lanes} shard{'s' * (lanes != 1)}" if lanes else what
         words.append("another project's" if run is None else f"{run} ({what})")
     return ", ".join(words)
 

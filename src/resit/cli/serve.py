@@ -113,7 +113,7 @@ def serve(
     if url and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url):
         raise CommandError(f"--url {url}: an address like https://ci.example.org/resit")
     if content_url:
-        _check_content(content_url, url)
+        _check_content(content_url, url or f"http://{_ALL.get(host, host)}")
     if nats_url and not nats_credentials:
         raise CommandError(
             "--nats-url needs --nats-credentials FILE", "docs/howto/nats-cluster.md says what stands in it"
@@ -167,6 +167,9 @@ def serve(
         raise CommandError(f"can't serve on {host}:{port} from {folder}: {error}", exit=Exit.UNAVAILABLE) from error
 
 
+_ALL = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}  # noqa: S104 - compared, not listened on
+
+
 def _check_content(content: str, url: str) -> None:
     if not re.fullmatch(r"https?://[^\s/?#@]+/?", content):
         raise CommandError(
@@ -174,5 +177,6 @@ def _check_content(content: str, url: str) -> None:
         )
     if urlsplit(content).hostname == urlsplit(url).hostname:
         raise CommandError(
-            f"--content-url {content} has the host name of --url", "scripts of tests would run where our own pages do"
+            f"--content-url {content} has the host name of the server",
+            "scripts of tests would run where our own pages do",
         )

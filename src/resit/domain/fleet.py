@@ -72,10 +72,14 @@ class WorkersAddress:
     ca: str = ""
 
 
+REPORTS = -1
+"""In place of a shard: the report of a run is made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What one slot of a worker does: a lane of a run (``shard`` 0: lists its tests), and the batch that runs there (0:
-    none yet). ``since``: when that began."""
+    """What one slot of a worker does: a lane of a run (``shard`` 0: lists its tests, -1: makes its report), and the
+    batch that runs there (0: none yet). ``since``: when that began."""
 
     run: int
     shard: int = 0

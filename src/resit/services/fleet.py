@@ -12,6 +12,7 @@ from resit.domain.fleet import (
     DEFAULT_POOL,
     FORGET_SECONDS,
     MAX_HOLDING,
+    REPORTS,
     Holding,
     Pool,
     Worker,
@@ -62,7 +63,7 @@ def heard(pool: str, report: Mapping[str, Any], now: float) -> Worker:
         version=str(report.get("version", ""))[:_LONGEST_WORD],
         labels=said,
         holding=tuple(
-            Holding(_number(run), _number(shard), _number(batch), now - _ago(ago))
+            Holding(_number(run), REPORTS if shard == REPORTS else _number(shard), _number(batch), now - _ago(ago))
             for run, shard, batch, ago in places[:MAX_HOLDING]
         ),
         draining=bool(report.get("draining")),

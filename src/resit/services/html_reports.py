@@ -37,7 +37,14 @@ class HtmlReports:
             run = tx.runs.get(run_id)
             if run is None:
                 return {"open": False}
-            _, outfit = equipped(tx, self._signer, run)
+            outfit, gone = dict[str, Any](), ""
+            try:
+                _, outfit = equipped(tx, self._signer, run)
+            except NotFound as error:
+                gone = error.message
+        if gone:
+            self.failed(pool, run_id, claim, gone)
+            return {"open": False}
         token = self._signer.sign(f"{_MAKER}{run_id}:{claim}", self._clock.now() + MAKE_SECONDS)
         return {"open": True, **outfit, "upload": {"url": self.upload_url, "path": UPLOAD_PATH, "token": token}}
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import time
 import zipfile
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from resit.domain.events import Log
+from resit.domain.fleet import REPORTS
 from resit.domain.report import MAKE_SECONDS, MAX_FILES, MAX_SIZE
 from resit.plugin import Event, ExecutorError, Limits, ReportMaker, Suite
 from resit.ports import BrokerAway, Delivery
@@ -62,6 +64,10 @@ class ReportWork(RunWork):
     def busy(self) -> bool:
         """False: what stops a run does not stop this."""
         return False
+
+    def places(self) -> list[tuple[int, int, int, float]]:
+        """What its slot does."""
+        return [(self.run, REPORTS, 0, round(time.monotonic() - self.began, 1))]
 
     def wind_up(self) -> bool:
         """It is worth waiting for: it takes seconds."""

@@ -194,6 +194,8 @@ def test_files_of_results_come_from_the_artifacts(lan: TestClient, ready: str) -
     same = lan.get(f"{ready}/data/0a.png", headers={"If-None-Match": answer.headers["etag"]})
     assert (same.status_code, same.content) == (304, b"")
     assert lan.get(f"{ready}/data/0a.png", headers={"Range": "bytes=99999-"}).status_code == 416
+    head = lan.head(f"{ready}/data/0a.png")
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", str(len(SHOT)))
     inside = lan.get(f"{ready}/data/0b.html", headers={"Range": "bytes=2-8"})
     assert (inside.status_code, inside.content) == (206, PAGE[2:9])
 

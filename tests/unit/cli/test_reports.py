@@ -174,6 +174,7 @@ def test_a_project_may_do_without(resit, server):
         ("https://content.example.org/path", ""),
         ("https://user@content.example.org", ""),
         ("https://ci.example.org:8443", "https://ci.example.org"),
+        ("http://127.0.0.1:4001", ""),
     ],
 )
 def test_a_content_origin_is_another_host(resit, content, url):

@@ -258,13 +258,13 @@ def test_what_a_worker_says_of_itself(world: World) -> None:
         host="rack",
         up=90.5,
         credential=made.id,
-        holding=[[7, 1, 2, 3.5], [7, 2, 0, 0]],
+        holding=[[7, 1, 2, 3.5], [7, 2, 0, 0], [6, -1, 0, 0]],
         draining=True,
     )
     (found,) = world.fleet.workers(ADMIN)
     assert (found.name, found.pool, found.slots, found.version, found.host) == ("w1", "linux", 2, "1", "rack")
     assert (found.labels, found.draining, found.credential_id) == ({"os": "linux"}, True, made.id)
-    assert found.holding == (Holding(7, 1, 2, NOW - 3.5), Holding(7, 2, 0, NOW))
+    assert found.holding == (Holding(7, 1, 2, NOW - 3.5), Holding(7, 2, 0, NOW), Holding(6, -1, 0, NOW))
     assert (found.started_at, found.seen_at) == (NOW - 90.5, NOW)
     (_, view) = world.fleet.pools(ADMIN)
     assert (view.workers, view.slots) == (0, 0)
@@ -282,6 +282,7 @@ def test_what_a_worker_says_of_itself(world: World) -> None:
         {"worker": "\0"},
         {"worker": "x" * 201},
         {"holding": [[1, 2]]},
+        {"holding": [[1, -2, 0, 0]]},
         {"holding": [[2**60, 0, 0, 0]]},
         {"holding": 5},
         {"labels": 5},

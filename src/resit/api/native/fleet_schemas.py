@@ -60,7 +60,7 @@ class HoldingOut(BaseModel):
     """What one slot of a worker does."""
 
     run: int | None = Field(description="null: a run out of the token's reach")
-    shard: int = Field(description="0: lists the tests of the run")
+    shard: int = Field(description="0: lists the tests of the run; -1: makes its report")
     batch: int = Field(description="0: none yet")
     since: datetime | None
 
