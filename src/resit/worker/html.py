@@ -118,7 +118,9 @@ class ReportWork(RunWork):
         url = f"{upload['url']}/report?{urlencode({'workdir': str(suite.workdir)})}"
         if not await self.tools.uploads.fetch(url, upload["token"], blob / "report.zip", MAX_BLOB):
             raise ExecutorError("the server did not hand out what the report is made of: its log says why")
+        self._go_on()
         await executor.report(suite, blob, to, self._sink)
+        self._go_on()
         await self.release()
         try:
             stubs = await asyncio.to_thread(stubs_of, blob / "report.zip")
