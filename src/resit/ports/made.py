@@ -1,9 +1,10 @@
-"""What workers make of finished runs, as it stands in the database."""
+"""What workers say and make of runs, as it stands in the database."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from resit.domain.report import Report
+from resit.domain.voice import Voice
 
 
 class ReportStore(Protocol):
@@ -19,3 +20,13 @@ class ReportStore(Protocol):
         """Reports that are to be made and have not moved since before a time, the oldest first, and the pools of their
         runs."""
         ...
+
+
+class VoiceStore(Protocol):
+    """How far the numbered reports of workers were taken. The run's row is held by who changes them."""
+
+    def get(self, names: Mapping[int, Collection[str]]) -> Mapping[tuple[int, str], Voice]:
+        """The voices that were heard before, of those that are named by run: by run and name."""
+        ...
+
+    def save(self, voices: Collection[Voice], now: float) -> None: ...

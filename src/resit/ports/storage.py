@@ -21,10 +21,9 @@ from resit.domain.run import Run
 from resit.domain.schedule import Schedule
 from resit.domain.snooze import Snooze
 from resit.domain.test_plan import TestPlan
-from resit.domain.voice import Voice
 from resit.domain.webhook import Notice, Webhook
 from resit.ports.fleet import PoolStore, WorkerCredentialStore, WorkerStore
-from resit.ports.made import ReportStore
+from resit.ports.made import ReportStore, VoiceStore
 
 T = TypeVar("T")
 
@@ -476,16 +475,6 @@ class Outbox(Protocol):
         ...
 
     def sent(self, ids: Collection[int]) -> None: ...
-
-
-class VoiceStore(Protocol):
-    """How far the numbered reports of workers were taken. The run's row is held by who changes them."""
-
-    def get(self, names: Mapping[int, Collection[str]]) -> Mapping[tuple[int, str], Voice]:
-        """The voices that were heard before, of those that are named by run: by run and name."""
-        ...
-
-    def save(self, voices: Collection[Voice], now: float) -> None: ...
 
 
 class Transaction(Protocol):

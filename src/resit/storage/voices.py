@@ -13,7 +13,7 @@ _V = tables.voices
 
 
 class Voices:
-    """See ``resit.ports.storage.VoiceStore``."""
+    """See ``resit.ports.made.VoiceStore``."""
 
     def __init__(self, connection: Connection) -> None:
         self._db = connection
