@@ -232,7 +232,9 @@ async def running(server: Server) -> AsyncGenerator[Address]:
         found = await stack.enter_async_context(brokered(server.settings, server.services.fleet))
         server.broker = broker = found.control
         server.signals = signals = Signals()
-        await answer(broker, server.work, server.services.html)
+        telemetry = server.telemetry
+        intake = Intake(broker, server.ingest, signals, telemetry)
+        await answer(broker, server.work, server.services.html, lambda: intake.behind)
         fleet = server.services.fleet
         fleet.address = workers_address(server.settings, found.workers_url, found.ca_pem)
         stack.callback(setattr, fleet, "address", None)
@@ -242,10 +244,10 @@ async def running(server: Server) -> AsyncGenerator[Address]:
         steward, stories = Steward(server.duties), SqlStories(server.store.engine)
         if server.tracer is not None:
             stack.callback(server.tracer.close)
-        recovery, telemetry = Recovery(server.store, server.clock), server.telemetry
+        recovery = Recovery(server.store, server.clock)
         loops: list[Any] = [
             steward.run(),
-            Intake(broker, server.ingest, signals, telemetry).run(),
+            intake.run(),
             # One control plane at a time does what is below.
             steward.keep(Dispatch(server.store, broker, signals, server.planner, telemetry).run),
             steward.keep(Reconciler(recovery, broker, signals, telemetry, server.services.html).run),

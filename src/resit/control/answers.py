@@ -15,8 +15,8 @@ STUCK_SECONDS = 10.0
 """A worker that can ask, but whose reports have not been stored for so long: two tries in vain at least."""
 
 
-async def answer(broker: ControlBroker, work: Work, html: HtmlReports) -> None:
-    """Begin to answer; returns at once."""
+async def answer(broker: ControlBroker, work: Work, html: HtmlReports, behind: Callable[[], float]) -> None:
+    """Begin to answer; returns at once. ``behind``: how many seconds reports wait to be taken in."""
 
     async def spec(pool: str, data: bytes) -> bytes:
         question = _question(data)
@@ -38,7 +38,8 @@ async def answer(broker: ControlBroker, work: Work, html: HtmlReports) -> None:
         bind(pool=pool, worker=str(question.get("worker", ""))[:200] or None)
         if float(question.get("stuck", 0.0)) >= STUCK_SECONDS:
             broker.doubt()
-        return json.dumps(await asyncio.to_thread(work.alive, pool, question)).encode()
+        said = await asyncio.to_thread(work.alive, pool, question)
+        return json.dumps({**said, "behind": round(behind(), 1)}).encode()
 
     async def report(pool: str, data: bytes) -> bytes:
         question = _question(data)

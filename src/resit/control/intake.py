@@ -19,6 +19,8 @@ from resit.services.ingest import Confirmed, Ingest, Taken, Told
 
 log = logging.getLogger(__name__)
 AT_ONCE = 256
+IDLE_SECONDS = 1.0
+"""What waits behind a batch of messages comes sooner than this."""
 HOPELESS = 5
 """A report that has failed this often, alone, for no reason of the database's, is dropped with a loud log line."""
 
@@ -28,6 +30,14 @@ class Intake:
 
     def __init__(self, broker: ControlBroker, ingest: Ingest, signals: Signals, telemetry: Telemetry = SILENT) -> None:
         self._broker, self._ingest, self._signals, self._telemetry = broker, ingest, signals, telemetry
+        self._oldest = self._idle_since = time.monotonic()
+        self._busy = False
+
+    @property
+    def behind(self) -> float:
+        """How many seconds ago that was said which is taken in now; 0 when nothing waits."""
+        now = time.monotonic()
+        return max(0.0, now - self._oldest) if self._busy or now - self._idle_since < IDLE_SECONDS else 0.0
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -35,7 +45,10 @@ class Intake:
             try:
                 found = await self._broker.events(AT_ONCE, 30.0)
                 if found:
+                    self._busy = True
+                    self._oldest = time.monotonic() - max(0.0, time.time() - min(each.stored_at for each in found))
                     await self._take(found)
+                self._busy, self._idle_since = False, time.monotonic()
             except (BrokerAway, Unavailable) as away:
                 log.warning("ingest waits: %s", away)
                 await asyncio.sleep(0.5)

@@ -228,6 +228,7 @@ class Agent:
                 for run in said["stop"]:
                     self._cancelled(run)
                 self._lost(said.get("lost", ()))
+                self._tools.voices.behind = float(said.get("behind", 0.0))
                 for name, taken in said.get("taken", {}).items():
                     self._tools.voices.heard(name, int(taken))
             except BrokerAway:

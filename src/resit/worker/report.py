@@ -40,6 +40,8 @@ class Voices:
 
     def __init__(self, address: str) -> None:
         self.address = address
+        self.behind = 0.0
+        """How many seconds the control plane lets reports wait: what was said since then is not lost."""
         self._open: dict[str, Reporter] = {}
         self._abandoned = False
 
@@ -100,7 +102,7 @@ class Reporter:
 
     def __init__(self, broker: WorkerBroker, run: int, name: str, voices: Voices) -> None:
         self._broker, self.run, self.name = broker, run, name
-        self._address = voices.address
+        self._voices, self._address = voices, voices.address
         self._kept: deque[tuple[int, bytes]] = deque()
         self._kept_bytes = 0
         self._sent_at = self._repeated_at = 0.0
@@ -241,7 +243,7 @@ class Reporter:
 
     def _patience(self) -> float:
         """How long to wait for a word: the longer, the more often nothing was heard."""
-        return min(UNHEARD_SECONDS * 2 ** min(self._unheard, 10), MAX_UNHEARD_SECONDS)
+        return self._voices.behind + min(UNHEARD_SECONDS * 2 ** min(self._unheard, 10), MAX_UNHEARD_SECONDS)
 
     async def _repeat(self) -> None:
         """Say again what is not confirmed, under new ids: the broker may take the old ones for known."""

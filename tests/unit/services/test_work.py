@@ -35,7 +35,7 @@ def ask(world: World, pool: str, question: str, /, **about: Any) -> bytes:
 
     async def scene() -> bytes:
         broker = Asked()
-        await answer(cast("ControlBroker", broker), world.work, world.html)
+        await answer(cast("ControlBroker", broker), world.work, world.html, lambda: 7.0)
         return await broker.handlers[question](pool, json.dumps(about).encode())
 
     return asyncio.run(scene())

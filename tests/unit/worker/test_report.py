@@ -153,3 +153,22 @@ def test_how_long_nothing_has_been_stored_is_known(monkeypatch: pytest.MonkeyPat
     spoken(test, away=10_000)
     assert 0 < seen[0] < seen[1]
     assert seen[2] == 0.0
+
+
+def test_what_a_control_plane_has_not_come_to_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(wire: Wire, voices: Voices, reporter: Reporter) -> None:
+        monkeypatch.setattr(report, "UNHEARD_SECONDS", -1.0)
+        voices.behind = 60.0
+        reporter.put("claim", "batch.ended", batch=1)
+        await reporter.flush()
+        for _ in range(10):
+            voices.heard("voice", 0)
+            await asyncio.sleep(0)
+        assert len(wire.heard) == 1
+        voices.behind = 0.0
+        voices.heard("voice", 0)
+        while len(wire.heard) < 2:
+            await asyncio.sleep(0)
+        await reporter.close()
+
+    spoken(test)
