@@ -15,7 +15,7 @@ demo: setup ## start a server, run two example suites, run the failed tests agai
 # Most of the time of the long tests is spent waiting; they come first, and each file stays with one process.
 JOBS ?= 3
 test: setup lint types imports ## everything that CI checks
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20
 
 bench: setup ## how fast the HTTP APIs answer on this machine, and what it ingests meanwhile (minutes)
 	$(BIN)/python bench/api.py

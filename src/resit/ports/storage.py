@@ -113,6 +113,10 @@ class ProjectStore(Protocol):
         transaction ends. Who holds runs as well has held them before."""
         ...
 
+    def hold_group(self, id: int, group: str) -> None:
+        """Nobody else who holds this group goes on until the transaction ends. It is held before runs are."""
+        ...
+
     def add(self, project: Project, sealed: str = "") -> Project: ...
     def sealed_source(self, id: int) -> str:
         """The project's source with its credentials, sealed; empty when it has none."""

@@ -235,6 +235,9 @@ class Runs:
         if not project.max_runs and not run.group and due(run, desk.now):
             return desk.add(run, go_ahead=True)
         cancels = concurrency.on_conflict is OnConflict.CANCEL
+        if run.group:
+            # Else somebody's run of the group could come between the two looks at the queue below.
+            tx.projects.hold_group(project.id, run.group)
         if cancels:
             # Runs before projects: see storage/connect.py.
             desk.load(other.id for other in tx.runs.queue(project.id) if other.group == run.group)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from resit.domain.access import Token
 from resit.domain.project import Environment, Project
 from resit.storage import rows, tables
-from resit.storage.dialect import held
+from resit.storage.dialect import held, hold_word
 
 
 class Projects:
@@ -34,6 +34,9 @@ class Projects:
         query = held(self._db, select(tables.projects).where(tables.projects.c.id == id))
         row = self._db.execute(query).mappings().first()
         return rows.project(row) if row else None
+
+    def hold_group(self, id: int, group: str) -> None:
+        hold_word(self._db, f"group {id} {group}")
 
     def by_slug(self, slug: str) -> Project | None:
         row = self._db.execute(select(tables.projects).where(tables.projects.c.slug == slug)).mappings().first()

@@ -7,7 +7,8 @@ it has committed. What differs (docs/explanation/databases.md says what it means
 - *Writers.* SQLite: one at a time (``BEGIN IMMEDIATE``; a lock in the process wakes them in turn), so a transaction
   that will write never fails half-way for a lock. PostgreSQL: any number, READ COMMITTED; what a transaction decides on
   it holds (``hold`` of the stores, ``FOR NO KEY UPDATE``); on SQLite that word only reads.
-- *The order in which rows are held*: the organization; runs by number; projects by number; what belongs to a project.
+- *The order in which rows are held*: the organization; a concurrency group; runs by number; projects by number; what
+  belongs to a project.
   What is handed out skips what others hold. A deadlock that comes about all the same is :class:`Unavailable`.
 - *Writing alone* (``write(alone=True)``): on SQLite always; on PostgreSQL an advisory lock, for what people change by
   hand and for names that must stay unique. A name that was taken meanwhile all the same is :class:`AlreadyExists`.
