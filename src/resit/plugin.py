@@ -5,11 +5,12 @@ database, no HTTP and no broker, runs in the worker's event loop, and is found t
 ``resit.executors`` (name = what ``resit project add --executor`` takes, value = a class without arguments).
 
 The lanes that one worker holds for one run share **one session**: a session may keep one warm process a lane, one
-process for all lanes, or start a process a batch. The worker only asks :attr:`Session.shares_process`.
+process for all lanes, or start a process a batch. The worker only asks :attr:`Session.shares_process` and, if that is
+true, :meth:`Session.hungry`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -85,7 +86,9 @@ class Suite:
     its processes: nothing is inherited. ``scratch`` is private to the session and removed afterwards (spools, outputs,
     attachments until they are uploaded). ``cache`` is shared by all runs of this worker and may vanish at any time.
     ``config`` is the project's configuration file, relative to ``workdir``, or empty for the framework's default.
-    ``limits`` are those of a listing; a batch has its own.
+    ``limits`` are those of a listing; a batch has its own. ``files``: a session gets tests of these files alone
+    (:attr:`PlannedTest.file`); empty: of any. ``digest``: that of an earlier listing whose tests the session will get;
+    where a session sees all tests of a suite that has others by now, it says so in :attr:`BatchEnd.problems`.
     """
 
     root: Path
@@ -95,16 +98,21 @@ class Suite:
     cache: Path
     config: str = ""
     limits: Limits = Limits()
+    files: tuple[str, ...] = ()
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     """The tests of a folder, in the framework's own order, and what the balance needs to know.
 
-    ``lanes``: how many tests the suite's own settings run at once. ``shares_process``: lanes of one worker share one
-    process. ``dispatch_cost``: seconds to start one more process. ``framework``: for people, e.g. ``pytest 9.2.0``.
+    ``lanes``: how many tests the suite's own settings run at once. ``shares_process``: as of its sessions.
+    ``dispatch_cost``: seconds to start one more session. ``batch_cost`` and ``lane_cost``: seconds that one more batch
+    and one more lane cost an open session; None: as much as a session (a lane of a session that shares its process: a
+    third of that). ``framework``: for people, e.g. ``pytest 9.2.0``.
     ``approximate``: selection by id is not possible with this version. ``suite``: what the framework's own reports say
     of a suite besides its tests, as JSON of at most :data:`resit.domain.wire.MAX_SUITE` characters; kept as it is.
+    ``digest``: of all tests, for :attr:`Suite.digest`; empty: the executor does not compare.
     """
 
     tests: tuple[PlannedTest, ...]
@@ -112,14 +120,18 @@ class Listing:
     lanes: int = 1
     shares_process: bool = False
     dispatch_cost: float = 1.0
+    batch_cost: float | None = None
+    lane_cost: float | None = None
     approximate: bool = False
     suite: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Planned tests that are executed together, in this order where the framework lets us choose.
+    """Planned tests that are handed out together; what must be kept in order stands in it.
 
+    ``expected``: seconds that tests will take, by id, of those of which something is known; ``usual``: of the others.
     ``limits``: a process that is over one of them is ended; the test in flight is *errored* and says so, with the place
     where it hung if that can be found out, and the rest goes on in a new process as after a death (after ``total``:
     nothing goes on). An executor that keeps no limits is cancelled by the worker a few seconds later, and every test
@@ -129,6 +141,8 @@ class Batch:
     number: int
     tests: tuple[PlannedTest, ...]
     limits: Limits = Limits()
+    expected: Mapping[str, float] = field(default_factory=dict[str, float])
+    usual: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +161,14 @@ class Session(Protocol):
 
     @property
     def shares_process(self) -> bool:
-        """True: one batch at a time uses every lane. False: each lane takes batches of its own."""
+        """True: a batch uses every lane, and the next one is taken when the session is :meth:`hungry`.
+        False: each lane takes batches of its own, one after the other."""
+        ...
+
+    async def hungry(self) -> None:
+        """Return when lanes would be idle without another batch: at once as long as there is none. The next one then
+        begins beside those under way. Asked of sessions alone whose lanes share batches.
+        """
         ...
 
     async def run(self, batch: Batch, lane: int, sink: Sink) -> BatchEnd:

@@ -30,8 +30,8 @@ async def answer(broker: ControlBroker, work: Work, html: HtmlReports, behind: C
     async def batch(pool: str, data: bytes) -> bytes:
         question = _question(data)
         bind(pool=pool, run=int(question["run"]))
-        tests = await asyncio.to_thread(work.batch, pool, int(question["run"]), int(question["batch"]))
-        return zlib.compress(json.dumps({"tests": tests}).encode(), 1)
+        found = await asyncio.to_thread(work.batch, pool, int(question["run"]), int(question["batch"]))
+        return zlib.compress(json.dumps(found).encode(), 1)
 
     async def alive(pool: str, data: bytes) -> bytes:
         question = _question(data)

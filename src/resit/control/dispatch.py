@@ -6,13 +6,14 @@ import logging
 import time
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
 from resit.control.signals import Signals
-from resit.domain import wire
 from resit.domain.admission import rank
 from resit.domain.errors import Unavailable
 from resit.ports import BrokerAway, ControlBroker, Job, Outgoing, Store, Urgency
 from resit.ports.telemetry import SILENT, Counted, Telemetry
+from resit.services.batches import for_worker
 from resit.services.planning import Planner
 
 log = logging.getLogger(__name__)
@@ -152,9 +153,10 @@ class Dispatch:
             case other:
                 log.error("outbox holds an unknown kind of message: %s", other)
 
-    def _batch(self, run: int, number: int) -> bytes:
-        """A batch as workers get it: what is still open of it, compressed, because 20,000 ids are megabytes."""
+    def _batch(self, run_id: int, number: int) -> bytes:
+        """A batch as workers get it, compressed, because 20,000 ids are megabytes."""
         with self._store.read() as tx:
-            tests = tx.ledger.tests_of_batch(run, number, open_only=True)
-        data = {"run": run, "batch": number, "tests": [wire.test_to_wire(test) for test in tests]}
+            run = tx.runs.get(run_id)
+            data: dict[str, Any] = {"tests": []} if run is None else for_worker(tx, run, number)
+        data |= {"run": run_id, "batch": number}
         return zlib.compress(json.dumps(data, ensure_ascii=False).encode(), 1)

@@ -9,7 +9,8 @@ class PlannedTest:
     """One test as its framework lists it.
 
     ``id`` is the framework's own identity, unique in its project: the node id of pytest, the 41-character test id of
-    Playwright. ``unit`` names the tests that must stay in one process and in order (a serial group); empty = free.
+    Playwright. ``unit`` names the tests that must stay in one process and in order (a serial group, a class); empty =
+    free. ``apart``: may be executed in another process than the rest of its file, with its unit if it has one.
     """
 
     id: str
@@ -19,6 +20,7 @@ class PlannedTest:
     tags: tuple[str, ...] = ()
     line: int = 0
     unit: str = ""
+    apart: bool = False
 
     @property
     def title(self) -> str:

@@ -39,8 +39,13 @@ class PlanFacts:
     lanes: int = 1
     shares_process: bool = False
     dispatch_cost: float = 1.0
+    batch_cost: float | None = None
+    lane_cost: float | None = None
     approximate: bool = False
     suite: str = ""
+    digest: str = ""
+    reused: int = 0
+    """The run whose listing this is, when it was used again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +103,8 @@ class Run:
     """Runs with a higher one go first where runs wait for each other or for a worker."""
     max_failures: int = 0
     """After so many failed or errored tests the run stops, on all its shards; 0: never."""
+    target_time: float = 0.0
+    """Seconds within which its tests should be done: it gets as many shards as that takes; 0: not asked for."""
     start_at: float | None = None
     """It is not admitted before this time."""
     schedule_id: int | None = None

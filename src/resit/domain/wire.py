@@ -90,6 +90,7 @@ def test_to_wire(test: PlannedTest) -> dict[str, Any]:
         "tags": list(test.tags),
         "line": test.line,
         "unit": test.unit,
+        **({"apart": True} if test.apart else {}),
     }
 
 
@@ -104,6 +105,7 @@ def test_from_wire(data: Mapping[str, Any]) -> PlannedTest:
             tags=texts(data.get("tags", ())),
             line=whole(data.get("line", 0)),
             unit=text(data.get("unit", "")),
+            apart=bool(data.get("apart", False)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MalformedEvent(f"no planned test: {error!r}") from error

@@ -108,14 +108,27 @@ class PlaywrightSession:
         self._current: _Process | None = None
         self._fold: BatchFold | None = None
         self._stopped = False
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def shares_process(self) -> bool:
         """True: a batch uses every lane."""
         return True
 
+    async def hungry(self) -> None:
+        """When no batch is under way: each has a process of its own, with a worker for every lane."""
+        await self._idle.wait()
+
     async def run(self, batch: Batch, lane: int, sink: Sink) -> BatchEnd:
         """Execute ``batch``; ``lane`` is of no account. See :meth:`resit.plugin.Session.run`."""
+        self._idle.clear()
+        try:
+            return await self._run(batch, sink)
+        finally:
+            self._idle.set()
+
+    async def _run(self, batch: Batch, sink: Sink) -> BatchEnd:
         fold = self._fold = BatchFold(batch.tests)
         watch = Watch(batch.limits, tell=lambda: sink(Log("")))
         if self._stopped:

@@ -103,6 +103,9 @@ class PytestSession:
         self._starting = asyncio.Lock()
         self._stopped = False
 
+    async def hungry(self) -> None:
+        """Nobody asks: each lane has a batch of its own."""
+
     async def run(self, batch: Batch, lane: int, sink: Sink) -> BatchEnd:
         """Execute a batch: in one process, and in further ones as long as a process dies and leaves tests over."""
         progress, watch = Progress(batch.tests), Watch(batch.limits, tell=lambda: sink(Log("")))

@@ -405,8 +405,8 @@ class LedgerStore(Protocol):
 
     def staged(self, run_id: int, claim: str) -> Sequence[tuple[int, Sequence[PlannedTest]]]: ...
     def unstage(self, run_id: int) -> None: ...
-    def expected(self, project_id: int, tests: Sequence[str]) -> Mapping[str, float]:
-        """Expected seconds of tests that have run before, from the test cases."""
+    def expected(self, project_id: int, environment_id: int, tests: Sequence[str]) -> Mapping[str, float]:
+        """Expected seconds of tests that have run before, in this environment or else in any (domain/timing.py)."""
         ...
 
     def learn(self, project_id: int, run: Run) -> None:

@@ -20,6 +20,9 @@ MAX_TESTS = 100_000
 """Tests of one plan; the greatest that still travels as one batch."""
 MAX_PLANS = 3
 """Tries of planning a run; what kills three workers kills the fourth."""
+SHARED_LANE = 0.3
+"""What one more lane of a shared process costs unless an executor says it, in starts of a session: a worker of its own,
+but no second start."""
 WITHOUT_PROJECT = 7200.0
 """Time limit of a run whose project is gone."""
 
@@ -105,7 +108,7 @@ def listed(desk: Desk, run: Run, claim: str, found: Listed) -> Run:
         return desk.fail(desk.put(run), Problem(code="too_many_tests", message=words))
     if not resolution.planned and not resolution.missing:
         return desk.fail(desk.put(run), Problem(code="no_tests", message=_none(run, tests, filters)))
-    expected = desk.tx.ledger.expected(run.project_id, [test.id for test in resolution.planned])
+    expected = desk.tx.ledger.expected(run.project_id, run.environment_id, [test.id for test in resolution.planned])
     return _hand_out(desk, run, resolution, expected)
 
 
@@ -136,7 +139,9 @@ def draft(tx: Transaction, run: Run) -> Draft | None:
     if run.status not in (RunStatus.ADMITTED, RunStatus.PLANNING) or source is None:
         return None
     tests = tests_of_rerun(tx, run, source)
-    return Draft(tests, source.facts, tx.ledger.expected(run.project_id, [test.id for test in tests]))
+    return Draft(
+        tests, source.facts, tx.ledger.expected(run.project_id, run.environment_id, [test.id for test in tests])
+    )
 
 
 def expand(desk: Desk, run: Run, drafted: Draft) -> Run:
@@ -155,13 +160,13 @@ def _hand_out(desk: Desk, run: Run, resolution: Resolution, expected: Mapping[st
     project = desk.tx.projects.get(run.project_id)
     if project is None:
         raise Conflict(f"run {run.id} has no project")
-    load = balance.Load(expected, run.facts.dispatch_cost)
-    lanes = balance.lanes(tests, run.shards or run.facts.lanes, load, shared=run.facts.shares_process)
+    load = _load(run.facts, balance.filled(expected, tests))
+    lanes = balance.lanes(tests, run.shards or run.facts.lanes, load)
     places = lanes
     if run.facts.shares_process:
-        # One process holds all lanes of a worker, so there is one batch a worker that takes part.
+        # One session holds all lanes of a worker, so there is one batch at a time for each worker that takes part.
         places = min(lanes, max(1, desk.tx.workers.alive(run.pool, desk.now - ALIVE_SECONDS)))
-    cut = balance.batches(tests, places, load)
+    cut = balance.batches(tests, places, load, lanes)
     number = {test.id: n for n, batch in enumerate(cut, 1) for test in batch}
     rows = [
         Ledgered(test, Row(ordinal, test.id, number[test.id]), case_uuid(project.uuid, test.id))
@@ -191,6 +196,14 @@ def _hand_out(desk: Desk, run: Run, resolution: Resolution, expected: Mapping[st
         *(replace(message, kind="shard", number=n) for n in range(1, lanes + 1)),
     )
     return run
+
+
+def _load(facts: PlanFacts, expected: Mapping[str, float]) -> balance.Load:
+    """What is known of the work, with costs as plans of earlier releases have them where none is said."""
+    lane = facts.lane_cost
+    if lane is None and facts.shares_process:
+        lane = SHARED_LANE * facts.dispatch_cost
+    return balance.Load(expected, facts.dispatch_cost, batch=facts.batch_cost, lane=lane)
 
 
 class Planner:

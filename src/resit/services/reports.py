@@ -124,9 +124,16 @@ def _facts(data: Mapping[str, Any]) -> PlanFacts:
         lanes=max(1, wire.whole(data["lanes"])),
         shares_process=bool(data["shares_process"]),
         dispatch_cost=max(0.0, wire.real(data["dispatch_cost"])),
+        batch_cost=_cost(data.get("batch_cost")),
+        lane_cost=_cost(data.get("lane_cost")),
         approximate=bool(data["approximate"]),
+        digest=wire.text(data.get("digest", ""))[:MAX_NAME],
         suite=suite if len(suite) <= wire.MAX_SUITE else "",
     )
+
+
+def _cost(value: object) -> float | None:
+    return None if value is None else max(0.0, wire.real(value))
 
 
 def _cut(text: object) -> str:

@@ -12,6 +12,7 @@ from resit.domain.run import Run
 from resit.domain.trace import traceparent
 from resit.ports import ArtifactRow, Clock, Signer, Store, Transaction
 from resit.services import shards
+from resit.services.batches import for_worker
 from resit.services.catalog import whole_source
 from resit.services.fleet import heard
 
@@ -68,20 +69,20 @@ class Work:
             if _goes_on(run, pool):
                 shards.begun(tx, run, claim, worker, shard, self._clock.now())
 
-    def batch(self, pool: str, run_id: int, number: int) -> list[dict[str, Any]]:
-        """The tests of a batch that came back to a worker, without those that are final.
+    def batch(self, pool: str, run_id: int, number: int) -> dict[str, Any]:
+        """A batch that came back to a worker (services/batches.py), without the tests that are final.
 
-        None for a run that is over or another pool's, and none when two workers have died of the batch: it is the
+        No tests for a run that is over or another pool's, and none when two workers have died of the batch: it is the
         reconciler's then.
         """
         with self._store.read() as tx:
             run = tx.runs.get(run_id)
             state = tx.batches.get(run_id, number)
             if not _goes_on(run, pool) or state is None:
-                return []
+                return {"tests": []}
             if state.fence is not None and used_up(state.fence, tx.batches.losses(run_id, number)):
-                return []
-            return [wire.test_to_wire(test) for test in tx.ledger.tests_of_batch(run_id, number, open_only=True)]
+                return {"tests": []}
+            return for_worker(tx, run, number)
 
     def upload_token(self, run: Run, worker: str) -> str:
         """What opens the door to a run's artifacts for a worker; see :meth:`may_upload`."""

@@ -12,12 +12,13 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     or_,
     select,
     update,
 )
 
-from resit.domain import wire
+from resit.domain import timing, wire
 from resit.domain.ledger import Counts, Row
 from resit.domain.plan import PlannedTest
 from resit.domain.run import Run
@@ -26,10 +27,11 @@ from resit.ports import Ledgered
 from resit.storage import rows as convert
 from resit.storage import tables
 from resit.storage.cases import case_values, slices
-from resit.storage.dialect import among, insert_all, listed, update_all, upsert
+from resit.storage.dialect import insert_all, listed, update_all, upsert
 
 _L = tables.ledger
 _C = tables.test_cases
+_D = tables.durations
 
 
 def _how_many(flag: Column[bool]) -> ColumnElement[int]:
@@ -158,22 +160,28 @@ class Ledger:
     def unstage(self, run_id: int) -> None:
         self._db.execute(delete(tables.plan_parts).where(tables.plan_parts.c.run_id == run_id))
 
-    def expected(self, project_id: int, tests: Sequence[str]) -> Mapping[str, float]:
+    def expected(self, project_id: int, environment_id: int, tests: Sequence[str]) -> Mapping[str, float]:
         found: dict[str, float] = {}
+        ages = [_D.c[f"seconds_{age}"] for age in range(timing.KEPT)]
+        here = (_D.c.project_id == project_id) & (_D.c.environment_id == environment_id) & (_D.c.test == _C.c.test)
         for some in slices(tests):
-            query = select(_C.c.test, _C.c.expected).where(
-                _C.c.project_id == project_id, among(self._db, _C.c.test, some), _C.c.expected.is_not(None)
-            )
-            found.update((row[0], row[1]) for row in self._db.execute(query))
+            # By way of the names, for SQLite's planner: see _look_up.
+            names = listed(self._db, some)
+            known = (_C.c.project_id == project_id) & (_C.c.test == names.c.value)
+            query = select(_C.c.test, _C.c.expected, *ages).select_from(names.join(_C, known).outerjoin(_D, here))
+            for row in self._db.execute(query).mappings():
+                recent: list[float] = [row[age] for age in ages if row[age] is not None]
+                if recent or row[_C.c.expected] is not None:
+                    found[row[_C.c.test]] = timing.expected(recent) if recent else row[_C.c.expected]
         return found
 
     def learn(self, project_id: int, run: Run) -> None:
         self.write_out()
-        ran = [Outcome.PASSED.value, Outcome.FAILED.value, Outcome.FLAKY.value]
+        ran = _L.c.outcome.in_([Outcome.PASSED.value, Outcome.FAILED.value, Outcome.FLAKY.value])
         learnt = case(
-            (or_(_L.c.outcome.is_(None), _L.c.outcome.not_in(ran)), _C.c.expected),
+            (or_(_L.c.outcome.is_(None), ~ran), _C.c.expected),
             (_C.c.expected.is_(None), _L.c.duration),
-            # half of what was known, half of what is new: follows a change within a few runs, forgives one bad day
+            # half of what was known, half of what is new: for environments in which the test has not run yet
             else_=_C.c.expected * 0.5 + _L.c.duration * 0.5,
         )
         self._db.execute(
@@ -181,3 +189,10 @@ class Ledger:
             .where(_L.c.run_id == run.id, _C.c.project_id == project_id, _C.c.test == _L.c.test)
             .values(expected=learnt, last_outcome=_L.c.outcome, last_run_id=run.id)
         )
+        place = literal(project_id), literal(run.environment_id)
+        new = select(*place, _L.c.test, _L.c.duration).where(_L.c.run_id == run.id, ran)
+        statement = upsert(self._db, _D).from_select(["project_id", "environment_id", "test", "seconds_0"], new)
+        older = {f"seconds_{age}": _D.c[f"seconds_{age - 1}"] for age in range(1, timing.KEPT)}
+        latest = {"seconds_0": statement.excluded.seconds_0}
+        keys = ["project_id", "environment_id", "test"]
+        self._db.execute(statement.on_conflict_do_update(index_elements=keys, set_=latest | older))

@@ -138,6 +138,7 @@ def run(row: AnyRow) -> Run:
         group=row["group"],
         priority=row["priority"],
         max_failures=row["max_failures"],
+        target_time=row["target_time"],
         start_at=row["start_at"],
         schedule_id=row["schedule_id"],
         kept=row["kept"],
@@ -199,6 +200,7 @@ def run_values(value: Run) -> dict[str, Any]:
         "group": value.group,
         "priority": value.priority,
         "max_failures": value.max_failures,
+        "target_time": value.target_time,
         "start_at": value.start_at,
         "schedule_id": value.schedule_id,
         "kept": value.kept,
@@ -229,6 +231,7 @@ def test(row: AnyRow) -> PlannedTest:
         tags=tuple(loads(row["tags"], [])),
         line=row["line"],
         unit=row["unit"],
+        apart=row["apart"],
     )
 
 
@@ -294,6 +297,7 @@ def ledger_values(run_id: int, value: Ledgered, seq: int) -> dict[str, Any]:
         "tags": dumps(list(value.test.tags)) if value.test.tags else "",
         "line": value.test.line,
         "unit": value.test.unit,
+        "apart": value.test.apart,
         "seq": seq,
         **ledger_state(value.row),
     }

@@ -193,7 +193,7 @@ class StoreContract(FleetContract, PeopleContract, QueueContract, ShelfContract)
         with store.write() as tx:
             ids = [*(test.id for test in tests), *(f"none {n}" for n in range(70_000))]
             assert len(tx.ledger.of_tests(run.id, ids)) == len(tests)
-            assert len(tx.ledger.expected(run.project_id, ids)) == 0
+            assert len(tx.ledger.expected(run.project_id, run.environment_id, ids)) == 0
             assert len(tx.cases.named(run.project_id, ids)) == len(tests)
             assert len(tx.cases.numbered(run.project_id, range(1, 70_000))) == len(tests)
 
@@ -221,7 +221,7 @@ class StoreContract(FleetContract, PeopleContract, QueueContract, ShelfContract)
             rows = tx.ledger.rows(run.id)
             tx.ledger.save(run.id, [ledger.result(rows[0], result("", duration=4.0)), ledger.lost(rows[1], "")], 2)
             tx.ledger.learn(run.project_id, run)
-            assert tx.ledger.expected(run.project_id, [a.id, b.id, c.id, "none"]) == {a.id: 4.0}
+            assert tx.ledger.expected(run.project_id, run.environment_id, [a.id, b.id, c.id, "none"]) == {a.id: 4.0}
             cases = {case.test: case for case in reads.test_cases(run.project_id, "", 0, 10).items}
             named = tx.cases.named(run.project_id, [case.uuid for case in cases.values()])
             assert {case.planned.id for case in named} == set(cases)

@@ -25,6 +25,17 @@ class Pulse:
         self._clock = clock
         self._limits = Limits()
         self._began = self._heard = clock()
+        self._parts: set[Pulse] = set()
+
+    def part(self) -> "Pulse":
+        """The pulse of a part of the work: while it has limits and is over one, so is the whole."""
+        part = Pulse(self._clock)
+        self._parts.add(part)
+        return part
+
+    def drop(self, part: "Pulse") -> None:
+        """A part is done."""
+        self._parts.discard(part)
 
     def begin(self, limits: Limits) -> None:
         """Something begins that has limits."""
@@ -38,6 +49,8 @@ class Pulse:
     def beat(self) -> None:
         """A sign of life."""
         self._heard = self._clock()
+        for part in self._parts:
+            part.beat()
 
     def overdue(self, grace: float) -> str:
         """The words for a limit that has been over for ``grace`` seconds; empty while all is well."""
@@ -46,7 +59,7 @@ class Pulse:
             return f"it took more than {total:.0f} s"
         if stall > 0 and now - self._heard > max(stall, START_SECONDS) + grace:
             return f"no sign of life for {max(stall, START_SECONDS):.0f} s"
-        return ""
+        return next(filter(None, (part.overdue(grace) for part in self._parts)), "")
 
 
 @dataclass(slots=True)

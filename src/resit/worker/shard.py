@@ -11,7 +11,6 @@ from typing import Any
 from uuid import uuid4
 
 from resit.domain import wire
-from resit.domain.plan import PlannedTest
 from resit.plugin import Batch, BatchEnd, Executor, ExecutorError, Limits, Session, Suite
 from resit.ports import BrokerAway, Delivery
 from resit.telemetry import bind, bound
@@ -210,21 +209,33 @@ class _Lane:
     async def run(self) -> None:
         """Pull batches until none is left."""
         bind(shard=self._shard)
-        work, broker = self._work, self._work.tools.broker
+        async with asyncio.TaskGroup() as batches:
+            while (delivery := await self._next()) is not None:
+                if not self._session.shares_process:
+                    await self._take(delivery, asyncio.Event())
+                    continue
+                begun = asyncio.Event()
+                task = batches.create_task(self._take(delivery, begun))
+                task.add_done_callback(lambda _, begun=begun: begun.set())
+                await begun.wait()
+                await self._session.hungry()
+
+    async def _next(self) -> Delivery | None:
+        """The next batch; None when there is no more for this lane."""
+        work = self._work
         while not (work.stopping or work.draining or self._broken):
             try:
-                delivery = await broker.batch(work.run, NO_MORE_SECONDS)
+                delivery = await work.tools.broker.batch(work.run, NO_MORE_SECONDS)
             except BrokerAway:
                 await asyncio.sleep(0.5)
                 continue
-            if delivery is None:
-                return
-            if work.draining:
-                await Lease(delivery, self._pulse).settle(back=True)
-                return
-            await self._take(delivery)
+            if delivery is None or not work.draining:
+                return delivery
+            await Lease(delivery, self._pulse).settle(back=True)
+        return None
 
-    async def _take(self, delivery: Delivery) -> None:
+    async def _take(self, delivery: Delivery, begun: asyncio.Event) -> None:
+        """Execute a batch. ``begun`` is set when the session has it."""
         work = self._work
         data = json.loads(zlib.decompress(delivery.data))
         number = int(data["batch"])
@@ -234,46 +245,52 @@ class _Lane:
             work.held.leases[key] = Lease(delivery, work.held.leases[key].pulse)
             return
         # Held from now on, also while a control plane is waited for.
-        work.held.leases[key] = Lease(delivery, self._pulse)
+        pulse = self._pulse.part()
+        work.held.leases[key] = Lease(delivery, pulse)
         lost = False
         try:
-            tests = await self._tests(delivery, data)
-            if tests and not work.stopping:
+            batch = await self._opened(delivery, data)
+            if batch.tests and not work.stopping:
                 claim = uuid4().hex
                 with bound(batch=number, attempt=claim):
-                    lost = await self._batch(Batch(number, tests, self._limits), claim)
+                    lost = await self._batch(batch, claim, pulse, begun)
         finally:
             # Not held any more, whatever happened: a lease that nobody renews is how a failure gets noticed.
             lease = work.held.leases.pop(key)
+            self._pulse.drop(pulse)
         if not lost:
             await lease.settle(back=work.leaving)
 
-    async def _tests(self, delivery: Delivery, data: Mapping[str, Any]) -> tuple[PlannedTest, ...]:
-        """The tests of the batch; what an earlier attempt finished is not executed again."""
-        tests = data["tests"]
+    async def _opened(self, delivery: Delivery, data: Mapping[str, Any]) -> Batch:
+        """The batch with its tests; what an earlier attempt finished is not executed again."""
+        found = data
         if delivery.deliveries > 1:
             about = {"run": self._work.run, "batch": data["batch"]}
-            tests = json.loads(zlib.decompress(await ask(self._work.tools.broker, "batch", about)))["tests"]
-        return tuple(wire.test_from_wire(test) for test in tests)
+            found = json.loads(zlib.decompress(await ask(self._work.tools.broker, "batch", about)))
+        tests = tuple(wire.test_from_wire(test) for test in found["tests"])
+        seconds = zip(tests, found.get("expected", ()), strict=False)
+        expected = {test.id: float(known) for test, known in seconds if known is not None}
+        usual = float(found.get("usual", 0.5))
+        return Batch(int(data["batch"]), tests, self._limits, expected=expected, usual=usual)
 
-    async def _batch(self, batch: Batch, claim: str) -> bool:
+    async def _batch(self, batch: Batch, claim: str, pulse: Pulse, begun: asyncio.Event) -> bool:
         """Execute a batch and report its end. True when it was lost to another attempt meanwhile."""
         work = self._work
         log.debug("run %s: batch %s with %s tests", work.run, batch.number, len(batch.tests))
         about = {"batch": batch.number, "worker": work.tools.name, "shard": self._shard}
-        hearing = Hearing(work, claim, about, self._upload, self._pulse)
-        attempt = Attempt(claim, batch.number, self._pulse, hearing, self._shard)
+        hearing = Hearing(work, claim, about, self._upload, pulse)
+        attempt = Attempt(claim, batch.number, pulse, hearing, self._shard)
         work.hold(attempt)
         work.reporter.put(claim, "batch.started", **about)
-        self._pulse.begin(batch.limits)
+        pulse.begin(batch.limits)
         returned = True  # should this task itself be ended in the middle
         try:
-            await self._execute(batch, attempt)
-            self._pulse.rest()
+            await self._execute(batch, attempt, begun)
+            pulse.rest()
             await hearing.uploaded()
             returned = work.leaving
         finally:
-            self._pulse.rest()
+            pulse.rest()
             if attempt.lost:
                 pass  # all that is to be said of it says somebody else
             elif returned:
@@ -285,10 +302,10 @@ class _Lane:
             log.debug("run %s: batch %s is left", work.run, batch.number)
         return attempt.lost
 
-    async def _execute(self, batch: Batch, attempt: Attempt) -> None:
+    async def _execute(self, batch: Batch, attempt: Attempt, begun: asyncio.Event) -> None:
         work = self._work
         try:
-            end = await self._supervised(batch, attempt)
+            end = await self._supervised(batch, attempt, begun)
             attempt.problems = [work.scrubber.text(problem) for problem in end.problems]
         except ExecutorError as error:
             attempt.reason = work.scrubber.text(str(error))
@@ -300,13 +317,15 @@ class _Lane:
             attempt.reason = work.scrubber.text(f"the executor broke: {error!r}")
             attempt.problems = [attempt.reason]
 
-    async def _supervised(self, batch: Batch, attempt: Attempt) -> BatchEnd:
+    async def _supervised(self, batch: Batch, attempt: Attempt, begun: asyncio.Event) -> BatchEnd:
         """Execute; cancel what is over its limits and was not ended by the executor. Raises what the executor raises,
         and :class:`ExecutorError` for a limit."""
         attempt.task = task = asyncio.create_task(self._session.run(batch, self._lane, attempt.hearing.sink))
+        await asyncio.sleep(0)  # it has taken the batch when it waits for the first time
+        begun.set()
         try:
             while not (await asyncio.wait([task], timeout=LOOK_SECONDS))[0]:
-                if words := self._pulse.overdue(CANCEL_SECONDS):
+                if words := attempt.pulse.overdue(CANCEL_SECONDS):
                     attempt.hearing.cut(words)
                     await self._give_up(task, batch)
                     raise ExecutorError(f"{words}, and was cancelled: the limits of the project, stall or batch")

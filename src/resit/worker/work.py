@@ -292,7 +292,10 @@ class PlanWork(RunWork):
             "lanes": listing.lanes,
             "shares_process": listing.shares_process,
             "dispatch_cost": listing.dispatch_cost,
+            "batch_cost": listing.batch_cost,
+            "lane_cost": listing.lane_cost,
             "approximate": listing.approximate,
+            "digest": listing.digest,
             "suite": self.scrubber.text(listing.suite),
         }
         await self.release()

@@ -1,6 +1,7 @@
 """Batches: every test in exactly one, none empty, what belongs together stays together and in order."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -82,9 +83,61 @@ def test_long_work_is_cut_into_shrinking_batches() -> None:
     assert sizes[-1] < sizes[0]
 
 
-def test_a_lane_of_a_shared_process_costs_less_and_may_cut_up_a_file() -> None:
-    tests = suite(8)
-    load = Load({test.id: 1.0 for test in tests}, 2.4)
-    assert balance.lanes(tests, 4, load) == 1
-    assert balance.lanes(tests, 4, load, shared=True) == 4
-    assert balance.lanes(tests[:1], 4, load, shared=True) == 1
+def test_a_lane_that_costs_little_is_worth_little_work() -> None:
+    tests = [replace(test, apart=True) for test in suite(8)]
+    known = {test.id: 1.0 for test in tests}
+    assert balance.lanes(tests, 4, Load(known, 2.4)) == 1
+    assert balance.lanes(tests, 4, Load(known, 2.4, lane=0.7)) == 4
+    assert balance.lanes(suite(8), 4, Load(known, 2.4, lane=0.7)) == 1
+    assert balance.lanes(tests[:1], 4, Load(known, 2.4, lane=0.7)) == 1
+
+
+def test_batches_that_cost_nothing_shrink_from_the_beginning_and_are_joined() -> None:
+    """Also for one worker: another one may join."""
+    tests = [replace(test, apart=True) for test in suite(*[5] * 40)]
+    load = Load({test.id: 0.6 for test in tests}, 0.8, batch=0.02, lane=0.05)
+    for places in (1, 2, 3):
+        seconds = [load.seconds(batch) for batch in balance.batches(tests, places, load, 4)]
+        assert seconds == sorted(seconds, reverse=True)
+        assert seconds[0] == pytest.approx(120 / (1.3 * max(places, 2)), rel=0.1)
+        assert seconds[-2] >= balance.JOINED_SECONDS
+    assert len(balance.batches(tests, 1, load, 1)) == 1
+
+
+def test_a_slow_file_is_cut_where_it_may_be() -> None:
+    tests = suite(10, 1, 1)
+    known = Load({test.id: 1.0 for test in tests}, 0.5)
+    assert max(map(known.seconds, balance.batches(tests, 3, known))) == 10.0
+    free = [replace(test, apart=True) for test in tests]
+    assert max(map(known.seconds, balance.batches(free, 3, known))) == 4.0
+
+
+def test_what_is_known_of_a_file_is_expected_of_its_new_tests() -> None:
+    tests = suite(4, 2, 1)
+    seconds = dict(zip([test.id for test in tests], [1.0, 2.0, 9.0], strict=False))
+    filled = balance.filled(seconds | {tests[4].id: 5.0}, tests)
+    assert [filled.get(test.id) for test in tests] == [1.0, 2.0, 9.0, 2.0, 5.0, 5.0, None]
+    assert Load(filled, 1.0).seconds(tests[6:]) == 3.5
+
+
+@pytest.mark.parametrize(
+    ("target", "most", "lanes"),
+    [(200.0, 9, 1), (64.0, 9, 2), (33.0, 9, 4), (33.0, 3, 3), (1.0, 50, 11), (1.0, 4, 4)],
+)
+def test_as_many_lanes_as_a_time_asks_for(target: float, most: int, lanes: int) -> None:
+    """But none that would make it later: nothing is shorter than the longest test."""
+    tests = [replace(test, apart=True) for test in suite(10, 10)]
+    load = Load({test.id: 6.0 for test in tests} | {tests[0].id: 12.0}, 0.5, lane=0.01)
+    assert balance.lanes_within(tests, target, most, load) == lanes
+
+
+@given(plans(), st.integers(1, 9), loads(), st.floats(0, 0.2))
+def test_cheap_batches_hold_every_test_once_and_tear_no_piece(
+    tests: list[PlannedTest], places: int, load: Load, cost: float
+) -> None:
+    tests = [replace(test, apart=n % 3 > 0) for n, test in enumerate(tests)]
+    cut = balance.batches(tests, places, replace(load, batch=cost), places * 2)
+    assert Counter(test for batch in cut for test in batch) == Counter(tests)
+    home = {test.id: n for n, batch in enumerate(cut) for test in batch}
+    for piece in balance.pieces(tests):
+        assert len({home[test.id] for test in piece}) == 1

@@ -90,9 +90,9 @@ def passed(test: str) -> dict[str, object]:
 def test_a_batch_that_two_workers_died_of_is_given_to_no_third_one(world: World) -> None:
     run = running(world)
     start(world, run, "x")
-    assert world.work.batch("default", run.id, 1)
+    assert world.work.batch("default", run.id, 1)["tests"]
     start(world, run, "y")
-    assert not world.work.batch("default", run.id, 1)
+    assert not world.work.batch("default", run.id, 1)["tests"]
 
 
 def test_a_lost_attempt_that_speaks_again_before_anybody_took_over_goes_on(world: World) -> None:

@@ -264,7 +264,7 @@ def test_cancel_ends_what_is_open_at_once_and_keeps_what_is_known(world: World) 
     assert world.runs.cancel(ADMIN, run.id) == (run, False)
     assert world.dump(run) == before
     assert not world.work.spec("default", run.id)["open"]
-    assert world.work.batch("default", run.id, 1) == []
+    assert world.work.batch("default", run.id, 1) == {"tests": []}
     assert world.work.alive("default", {"worker": "w1", "slots": 1, "runs": [run.id, 999]})["stop"] == [run.id, 999]
 
 

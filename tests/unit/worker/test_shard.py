@@ -143,6 +143,9 @@ class World:
                     raise
         return BatchEnd()
 
+    async def hungry(self) -> None:
+        await asyncio.sleep(0)
+
     async def stop(self) -> None:
         self.stopped.set()
         if self.stubborn:
@@ -205,6 +208,30 @@ def test_an_executor_that_keeps_no_limits_is_cancelled(tmp_path: Path) -> None:
     assert (said["status"], said["final"]) == ("interrupted", False)
     assert (world.message.did, world.shard.did) == (["done"], ["done"])
     assert world.kinds()[-1] == "shard.ended"
+
+
+def test_a_session_that_shares_its_lanes_gets_the_next_batch_when_it_is_hungry(tmp_path: Path) -> None:
+    """Beside the one under way; each has an attempt, a lease and limits of its own."""
+
+    async def scene(world: World) -> None:
+        world.shares_process = True
+        data = {"run": 1, "batch": 2, "tests": [wire.test_to_wire(TEST)], "expected": [1.5]}
+        second = Message("batches.default.1.2", zlib.compress(json.dumps(data).encode()))
+        world.batches.append(second)
+        executed = asyncio.create_task(world.execute())
+        while len(world.held.claims) < 3:  # the two batches', and the shard's own
+            await asyncio.sleep(0)
+        world.stopped.set()
+        for task in [attempt.task for attempt in world.work._running.values()]:
+            assert task is not None
+            task.cancel()
+        await executed
+        assert (world.message.did, second.did) == (["done"], ["done"])
+
+    world = play(tmp_path, scene)
+    begun = [report for report in world.said if report["what"] == "batch.started"]
+    assert sorted(report["batch"] for report in begun) == [1, 2]
+    assert len({report["claim"] for report in begun}) == 2
 
 
 def test_an_executor_that_can_not_be_cancelled_costs_its_lane(tmp_path: Path) -> None:

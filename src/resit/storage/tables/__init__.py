@@ -4,8 +4,10 @@ from resit.storage.tables.base import Id, metadata
 from resit.storage.tables.fleet import control_planes, duties, pools, rate_windows, worker_credentials, workers
 from resit.storage.tables.people import organization, tokens, users
 from resit.storage.tables.projects import (
+    durations,
     environments,
     files,
+    listings,
     notices,
     projects,
     resources,
@@ -36,10 +38,12 @@ __all__ = [
     "attempts",
     "batches",
     "control_planes",
+    "durations",
     "duties",
     "environments",
     "files",
     "ledger",
+    "listings",
     "logs",
     "metadata",
     "notices",

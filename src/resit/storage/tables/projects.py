@@ -1,7 +1,8 @@
 """Projects and what they own."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Table, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, LargeBinary, Table, UniqueConstraint
 
+from resit.domain.timing import KEPT
 from resit.storage.tables.base import Id, Text, flag, large, metadata, text, time, whole
 
 projects = Table(
@@ -84,6 +85,29 @@ test_cases = Table(
     Index(None, "project_id", "key"),
     Index(None, "project_id", "file"),
 )
+
+durations = Table(
+    "durations",
+    metadata,
+    Column("project_id", Id, ForeignKey("projects.id"), primary_key=True),
+    Column("environment_id", Id, ForeignKey("environments.id"), primary_key=True),
+    Column("test", Text, primary_key=True),
+    *(Column(f"seconds_{age}", Float, nullable=age > 0) for age in range(KEPT)),
+    sqlite_with_rowid=False,
+)
+"""How long tests took in their last runs, the newest first."""
+
+listings = Table(
+    "listings",
+    metadata,
+    Column("project_id", Id, ForeignKey("projects.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("listed_in", Id, nullable=False),
+    text("facts"),
+    Column("tests", LargeBinary, nullable=False),
+    time("created_at"),
+)
+"""What workers listed, by all that it depends on (worker/listed.py)."""
 
 files = Table(
     "files",
