@@ -234,7 +234,7 @@ async def running(server: Server) -> AsyncGenerator[Address]:
         server.signals = signals = Signals()
         telemetry = server.telemetry
         intake = Intake(broker, server.ingest, signals, telemetry)
-        await answer(broker, server.work, server.services.html, lambda: intake.behind)
+        await answer(broker, server.work, server.services.html, signals, lambda: intake.behind)
         fleet = server.services.fleet
         fleet.address = workers_address(server.settings, found.workers_url, found.ca_pem)
         stack.callback(setattr, fleet, "address", None)

@@ -1,9 +1,12 @@
 """What workers say and make of runs, as it stands in the database."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from resit.domain.plan import PlannedTest
 from resit.domain.report import Report
+from resit.domain.run import PlanFacts
 from resit.domain.voice import Voice
 
 
@@ -30,3 +33,30 @@ class VoiceStore(Protocol):
         ...
 
     def save(self, voices: Collection[Voice], now: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The tests of a suite as a run found them, and what was said of it."""
+
+    run: int
+    facts: PlanFacts
+    tests: Sequence[PlannedTest]
+
+
+class ListingStore(Protocol):
+    """What workers listed, by the key of all that it depends on. The project is held by who saves or drops."""
+
+    def get(self, project_id: int, key: str, since: float) -> Known | None:
+        """What was listed at a time or later."""
+        ...
+
+    def save(
+        self, project_id: int, key: str, run_id: int, facts: PlanFacts, tests: Sequence[PlannedTest], now: float
+    ) -> None:
+        """In place of what was known; what nobody used for longest goes."""
+        ...
+
+    def drop(self, project_id: int) -> None:
+        """Forget what is known of a project."""
+        ...

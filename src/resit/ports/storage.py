@@ -23,7 +23,7 @@ from resit.domain.snooze import Snooze
 from resit.domain.test_plan import TestPlan
 from resit.domain.webhook import Notice, Webhook
 from resit.ports.fleet import PoolStore, WorkerCredentialStore, WorkerStore
-from resit.ports.made import ReportStore, VoiceStore
+from resit.ports.made import ListingStore, ReportStore, VoiceStore
 
 T = TypeVar("T")
 
@@ -388,6 +388,10 @@ class LedgerStore(Protocol):
 
     def add(self, run: Run, rows: Sequence[Ledgered]) -> None: ...
     def plan(self, run_id: int) -> Sequence[PlannedTest]: ...
+    def files(self, run_id: int, limit: int) -> Sequence[str]:
+        """The files of its planned tests, sorted, so many at most; those of tests that are not there not among them."""
+        ...
+
     def rows(self, run_id: int) -> Sequence[Row]: ...
     def foresee(self, run_id: int, tests: Collection[str]) -> None:
         """These tests will be asked for (:meth:`of_tests`), a few at a time: they are looked up together."""
@@ -504,6 +508,8 @@ class Transaction(Protocol):
     def voices(self) -> VoiceStore: ...
     @property
     def reports(self) -> ReportStore: ...
+    @property
+    def listings(self) -> ListingStore: ...
     @property
     def workers(self) -> WorkerStore: ...
     @property

@@ -213,6 +213,9 @@ class Desk:
             project = self.tx.projects.hold(project_id)
             for run in closed:
                 self.tx.ledger.learn(project_id, run)
+                if run.facts.reused and (run.problems or run.counts.not_found):
+                    # Perhaps the suite has changed in a way that its key does not show.
+                    self.tx.listings.drop(project_id)
             if project is not None:
                 self.admit(project)
         for id in self._changed:

@@ -13,6 +13,8 @@ from resit.domain.run import PlanFacts, Problem, Run
 from resit.domain.selection import Filters, Resolution
 from resit.domain.status import RunStatus
 from resit.ports import Clock, Ledgered, Outgoing, Store, Transaction
+from resit.ports.made import Known
+from resit.services.catalog import MAX_SHARDS
 from resit.services.desk import Desk
 from resit.services.sources import by_id, planned_source, tests_of_rerun
 
@@ -23,6 +25,8 @@ MAX_PLANS = 3
 SHARED_LANE = 0.3
 """What one more lane of a shared process costs unless an executor says it, in starts of a session: a worker of its own,
 but no second start."""
+LISTING_SECONDS = 24 * 3600.0
+"""How long a listing is used again. All that it depends on is in its key, as far as that can be known."""
 WITHOUT_PROJECT = 7200.0
 """Time limit of a run whose project is gone."""
 
@@ -36,6 +40,8 @@ class Listed:
     commit: str
     branch: str = ""
     """The branch that was taken, of a run that had two to choose from."""
+    key: str = ""
+    """Of all that the listing depends on (worker/listed.py); empty: it is not to be used again."""
 
 
 def begin(desk: Desk, run: Run, claim: str) -> Run:
@@ -91,6 +97,33 @@ def listed(desk: Desk, run: Run, claim: str, found: Listed) -> Run:
         raise Conflict(f"run {run.id}: the plan has {len(pieces)} of {found.parts} parts")
     tests = [test for _, piece in pieces for test in piece]
     desk.tx.ledger.unstage(run.id)
+    if found.key:
+        desk.tx.projects.hold(run.project_id)
+        desk.tx.listings.save(run.project_id, found.key, run.id, found.facts, tests, desk.now)
+    return _plan(desk, run, found, tests)
+
+
+def known(desk: Desk, run: Run, claim: str, found: Listed) -> bool:
+    """A worker is about to list the suite: False when it has to, True when it was listed so before, and the run is
+    planned by now. ``found`` says where, and its key."""
+    run = begin(desk, run, claim)
+    if run.status is not RunStatus.PLANNING or run.plan_claim != claim:
+        return True
+    listing = remembered(desk.tx, run, found.key, desk.now)
+    if listing is None:
+        return False
+    facts = replace(listing.facts, reused=listing.run)
+    _plan(desk, run, replace(found, facts=facts), listing.tests)
+    return True
+
+
+def remembered(tx: Transaction, run: Run, key: str, now: float) -> Known | None:
+    """The listing of an earlier run that holds for this one, too."""
+    return tx.listings.get(run.project_id, key, now - LISTING_SECONDS)
+
+
+def _plan(desk: Desk, run: Run, found: Listed, tests: Sequence[PlannedTest]) -> Run:
+    """From the tests of a suite to the plan of a run."""
     environment = desk.tx.projects.environment(run.environment_id)
     filters = environment.filters if environment else Filters()
     run = replace(on_branch(run, found.branch), facts=found.facts, commit=found.commit or run.commit)
@@ -148,7 +181,8 @@ def expand(desk: Desk, run: Run, drafted: Draft) -> Run:
     """Make the plan of a re-run from its source's: no listing, so it starts at once."""
     if run.status not in (RunStatus.ADMITTED, RunStatus.PLANNING):
         return run
-    run = replace(run, facts=drafted.facts, **_start(desk, run))
+    # Its source may be of another commit: nothing is said of tests that were not planned there.
+    run = replace(run, facts=replace(drafted.facts, digest="", reused=0), **_start(desk, run))
     if not drafted.tests:
         return desk.fail(desk.put(run), Problem(code="no_tests", message="the source run has no such tests any more"))
     return _hand_out(desk, run, Resolution(drafted.tests), drafted.expected)
@@ -161,7 +195,10 @@ def _hand_out(desk: Desk, run: Run, resolution: Resolution, expected: Mapping[st
     if project is None:
         raise Conflict(f"run {run.id} has no project")
     load = _load(run.facts, balance.filled(expected, tests))
-    lanes = balance.lanes(tests, run.shards or run.facts.lanes, load)
+    if run.target_time and not run.shards:
+        lanes = balance.lanes_within(tests, run.target_time, MAX_SHARDS, load)
+    else:
+        lanes = balance.lanes(tests, run.shards or run.facts.lanes, load)
     places = lanes
     if run.facts.shares_process:
         # One session holds all lanes of a worker, so there is one batch at a time for each worker that takes part.

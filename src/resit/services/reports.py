@@ -77,6 +77,7 @@ def _change(report: Mapping[str, Any], max_log: int) -> Change:
                 _facts(report["facts"]),
                 wire.text(report.get("commit", "")),
                 wire.text(report.get("branch", "")),
+                wire.text(report.get("key", ""))[:MAX_NAME],
             )
             return lambda desk, _voice: planning.listed(desk, desk.run(run), claim, found)
         case "plan.returned":

@@ -9,11 +9,13 @@ from resit.domain.errors import Conflict, NotFound, Unauthenticated
 from resit.domain.fleet import FORGET_SECONDS
 from resit.domain.project import Environment, Project
 from resit.domain.run import Run
+from resit.domain.selection import SelectionKind
 from resit.domain.trace import traceparent
 from resit.ports import ArtifactRow, Clock, Signer, Store, Transaction
-from resit.services import shards
+from resit.services import planning, shards
 from resit.services.batches import for_worker
 from resit.services.catalog import whole_source
+from resit.services.desk import Desk
 from resit.services.fleet import heard
 
 UPLOAD_PATH = "/resit/v1/uploads"
@@ -22,6 +24,8 @@ UPLOAD_SECONDS = 24 * 3600.0
 """How long a worker may hand in artifacts of a run after it asked for its work, at least."""
 UPLOAD_AFTER_SECONDS = 3600.0
 """How long it may after the end of the run."""
+MAX_FILES = 300
+"""Files that are named to a session as the only ones with tests of a run; of more, it looks at all."""
 SWEEP_SECONDS = 3600.0
 """How often workers are forgotten that have been silent for long."""
 
@@ -47,9 +51,14 @@ class Work:
             if not _goes_on(run, pool):
                 return _over(run, pool)
             project, outfit = equipped(tx, self._signer, run, traceparent(run, traced=self.traced))
+            # Of a run of everything a session looks at everything: perhaps there is more than was planned.
+            whole = run.selection.kind is SelectionKind.ALL and not run.selection.tags and run.source_run_id is None
+            files = () if whole else tx.ledger.files(run_id, MAX_FILES + 1)
         return {
             "open": True,
             **outfit,
+            "files": files if len(files) <= MAX_FILES else (),
+            "digest": run.facts.digest if run.facts.reused and whole else "",
             "total_shards": run.total_shards,
             "deadline": run.deadline,
             "time_left": run.deadline - now if run.deadline else None,
@@ -61,6 +70,24 @@ class Work:
                 "token": self.upload_token(run, worker),
             },
         }
+
+    def plan(self, pool: str, run_id: int, claim: str, found: planning.Listed, *, look: bool) -> bool:
+        """Whether the suite of a run was listed before as a worker of ``pool`` finds it now. If so the run is planned
+        from that listing, unless the worker only wants to ``look``."""
+        now = self._clock.now()
+        with self._store.read() as tx:
+            run = tx.runs.get(run_id)
+            if not _goes_on(run, pool):
+                return True
+            known = planning.remembered(tx, run, found.key, now) is not None
+        if look or not known:
+            return known
+        with self._store.write() as tx:
+            desk = Desk(tx, now)
+            if run_id in desk.load([run_id]):
+                known = planning.known(desk, desk.run(run_id), claim, found)
+            desk.file()
+        return known
 
     def shard(self, pool: str, run_id: int, claim: str, worker: str, shard: int) -> None:
         """A worker of ``pool`` begins to prepare a shard of the run."""

@@ -78,6 +78,10 @@ class Ledger:
         query = select(_L).where(_L.c.run_id == run_id).order_by(_L.c.ordinal)
         return [convert.test(row) for row in self._db.execute(query).mappings()]
 
+    def files(self, run_id: int, limit: int) -> Sequence[str]:
+        query = select(_L.c.file).where(_L.c.run_id == run_id, _L.c.batch > 0).distinct().order_by(_L.c.file)
+        return list(self._db.execute(query.limit(limit)).scalars())
+
     def rows(self, run_id: int) -> Sequence[Row]:
         self.write_out()
         query = select(_L).where(_L.c.run_id == run_id).order_by(_L.c.ordinal)

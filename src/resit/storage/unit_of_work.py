@@ -14,6 +14,7 @@ from resit.storage.connect import transaction
 from resit.storage.execution import Batches, Messages, Results
 from resit.storage.fleet import Pools, WorkerCredentials, Workers
 from resit.storage.ledger import Ledger
+from resit.storage.listings import Listings
 from resit.storage.reports import Reports
 from resit.storage.runs import Runs
 from resit.storage.schedules import Schedules
@@ -38,6 +39,7 @@ class SqlTransaction:
         self.worker_credentials = WorkerCredentials(connection)
         self.voices = Voices(connection)
         self.reports = Reports(connection)
+        self.listings = Listings(connection)
         self.snoozes = Snoozes(connection)
         self.test_plans = Shelf(connection, tables.test_plans, test_plan)
         self.resources = Shelf(connection, tables.resources, resource)

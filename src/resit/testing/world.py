@@ -252,8 +252,10 @@ class World:
         """Reports of workers; gives back why some were dropped."""
         return self.ingest.take([Told(json.dumps(report).encode()) for report in reports]).dropped
 
-    def plan(self, run: Run, tests: Sequence[PlannedTest], claim: str = "planner", **facts: Any) -> Run:
-        """A worker lists the suite."""
+    def plan(
+        self, run: Run, tests: Sequence[PlannedTest], claim: str = "planner", *, key: str = "", **facts: Any
+    ) -> Run:
+        """A worker lists the suite. ``key``: under which the listing is used again."""
         self.settle()
         said = {"run": run.id, "claim": claim}
         words: dict[str, Any] = {"framework": "pytest 9", **facts}
@@ -261,7 +263,7 @@ class World:
         self.report(
             {**said, "what": "plan.started"},
             {**said, "what": "plan.tests", "number": 0, "tests": [wire.test_to_wire(test) for test in tests]},
-            {**said, "what": "plan.ended", "parts": 1, "facts": found, "commit": "c0ffee"},
+            {**said, "what": "plan.ended", "parts": 1, "facts": found, "commit": "c0ffee", "key": key},
         )
         return self.run(run.id)
 

@@ -18,6 +18,7 @@ from resit.domain.events import Log
 from resit.plugin import Event, Executor, ExecutorError, Limits, Listing, Session, Suite
 from resit.ports import BrokerAway, Delivery, Uploads, WorkerBroker
 from resit.telemetry import bound, know
+from resit.worker import listed
 from resit.worker.environment import test_environment
 from resit.worker.lease import CANCEL_SECONDS, Held, Lease, Pulse
 from resit.worker.report import Reporter, Voices
@@ -140,6 +141,8 @@ class RunWork:
             scratch=scratch,
             cache=self.tools.cache,
             config=spec["config"],
+            files=tuple(spec.get("files", ())),
+            digest=str(spec.get("digest", "")),
             limits=Limits(stall=float(spec.get("stall_limit", 0.0)), total=LISTING_SECONDS),
         )
         return spec, executor, suite
@@ -188,6 +191,13 @@ class RunWork:
         """The worker will go: begin nothing more of the run. False when nothing has begun that is worth waiting for."""
         self.draining = True
         return True
+
+    @property
+    def workspace(self) -> Workspace:
+        """What :meth:`prepare` prepared."""
+        if self._workspace is None:
+            raise RunOver
+        return self._workspace
 
     @property
     def commit(self) -> str:
@@ -277,7 +287,15 @@ class PlanWork(RunWork):
     async def _list(self) -> None:
         self.reporter.put(self.claim, "plan.started")
         try:
-            _, executor, suite = await self.prepare(0)
+            spec, executor, suite = await self.prepare(0)
+            key = await asyncio.to_thread(listed.key, spec, self.workspace, executor.name)
+            if key and await self._known(key, look=True):
+                # Others who take part shall find the workspace free.
+                await self.release()
+                if await self._known(key):
+                    self._log(0, "Listing skipped: nothing that it depends on has changed")
+                    return
+                spec, executor, suite = await self.prepare(0)
             listing = await self._listing(executor, suite)
         except RunOver:
             return
@@ -299,7 +317,18 @@ class PlanWork(RunWork):
             "suite": self.scrubber.text(listing.suite),
         }
         await self.release()
-        self.reporter.put(self.claim, "plan.ended", parts=parts, facts=facts, commit=self.commit, branch=self.branch)
+        where = {"commit": self.commit, "branch": self.branch}
+        self.reporter.put(self.claim, "plan.ended", parts=parts, facts=facts, key=key, **where)
+
+    async def _known(self, key: str, *, look: bool = False) -> bool:
+        """Whether the suite was listed before as it is now. Then the run is planned, unless this is a ``look``."""
+        where = {"commit": self.commit, "branch": self.branch}
+        about = {**self._about(0), "claim": self.claim, "key": key, "look": look, **where}
+        try:
+            answer = json.loads(await self.tools.broker.ask("plan", json.dumps(about).encode(), ANSWER_SECONDS))
+            return bool(answer["known"])
+        except (BrokerAway, ValueError, LookupError, TypeError):
+            return False  # an older control plane does not know the question
 
     async def _listing(self, executor: Executor, suite: Suite) -> Listing:
         self.pulse.begin(Limits(total=LISTING_SECONDS))

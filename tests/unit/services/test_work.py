@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from resit.control.answers import answer
+from resit.control.signals import Signals
 from resit.domain.run import Problem, Run
 from resit.ports import ControlBroker
 from resit.services.recovery import Held
@@ -35,7 +36,7 @@ def ask(world: World, pool: str, question: str, /, **about: Any) -> bytes:
 
     async def scene() -> bytes:
         broker = Asked()
-        await answer(cast("ControlBroker", broker), world.work, world.html, lambda: 7.0)
+        await answer(cast("ControlBroker", broker), world.work, world.html, Signals(), lambda: 7.0)
         return await broker.handlers[question](pool, json.dumps(about).encode())
 
     return asyncio.run(scene())

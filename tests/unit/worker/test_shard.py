@@ -91,6 +91,8 @@ class World:
         del data, wait
         if not self.answers:
             raise BrokerAway("nobody")
+        if question == "plan":
+            return b'{"known": false}'
         assert question == "spec"
         return json.dumps(self.spec).encode()
 
