@@ -54,6 +54,10 @@ Priority = Annotated[
 MaxFailures = Annotated[
     int | None, Parameter(metavar="N", help="Stop after N failed, errored or lost tests, on all shards; 0: never.")
 ]
+TargetTime = Annotated[
+    str | None,
+    Parameter(metavar="5m", help="As many shards as it takes to be done in that time, as far as earlier runs tell."),
+]
 At = Annotated[
     str | None,
     Parameter(metavar="TIME", help="Start no sooner, like 2026-12-01T09:00+01:00; the distance from UTC is needed."),

@@ -150,6 +150,7 @@ def _details(client: "Client", run: "RunDoc", console: "Console") -> None:
                 ("suite", output.clean(" ".join(filter(None, [run["framework"], run["branch"], run["commit"]])))),
                 ("build", ", ".join(build)),
                 ("shards", str(run["total_shards"] or "")),
+                ("target", f"{run['target_time']:.0f} s" if run.get("target_time") else ""),
                 ("by", output.clean(run["triggered_by"])),
                 ("schedule", str(run.get("schedule_id") or "")),
                 ("group", output.clean(run.get("group") or "")),

@@ -57,6 +57,7 @@ class Words:
         Parameter(name=["--variable", "--var"], help="Environment variable K=V for the tests. Can be repeated."),
     ] = ()
     shards: Annotated[int | None, Parameter(metavar="N", help="How many shards at most.")] = None
+    target_time: options.TargetTime = None
     priority: options.Priority = None
     max_failures: options.MaxFailures = None
     group: Annotated[
@@ -75,6 +76,7 @@ class Words:
             "test_plan": self.test_plan,
             "variables": pairs(self.variable, "--variable") or None,
             "shards": self.shards,
+            "target_time": options.limit(self.target_time, "--target-time"),
             "priority": self.priority,
             "max_failures": self.max_failures,
             "group": self.group,
@@ -307,6 +309,7 @@ def _shown(one: "ScheduleDoc", common: Common) -> int:
         "means": " · ".join(filter(None, [plan, tests, " ".join(map(output.clean, asked["tags"]))])),
         "variables": ", ".join(map(output.clean, variables)),
         "shards": str(asked["shards"] or ""),
+        "target time": f"{asked['target_time']:.0f} s" if asked.get("target_time") else "",
         "priority": "" if asked["priority"] is None else str(asked["priority"]),
         "max failures": "" if asked["max_failures"] is None else str(asked["max_failures"]),
         "group": output.clean(asked["group"]),

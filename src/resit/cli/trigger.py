@@ -32,6 +32,7 @@ def run(
     test: Tests = (),
     var: Variables = (),
     shards: Annotated[int | None, Parameter(metavar="N", help="How many shards at most.")] = None,
+    target_time: options.TargetTime = None,
     test_plan: Annotated[
         int | None, Parameter(metavar="N", help="Number of a test plan, in place of --test and --tag.")
     ] = None,
@@ -53,6 +54,7 @@ def run(
     """Run the tests of a project: all of them, or those with a tag or an id.
 
     Example: resit run shop --env staging --tag @smoke --max-failures 5 --wait
+    Example: resit run shop --target-time 5m
     """
     wanted: dict[str, object] = {
         "environment": env,
@@ -62,6 +64,7 @@ def run(
         "tests": ids(test) or None,
         "variables": pairs(var, "--var") or None,
         "shards": _positive(shards),
+        "target_time": options.seconds(target_time, "--target-time") if target_time is not None else None,
         "test_plan": test_plan,
         "concurrency": {"group": group, "on_conflict": on_conflict or "wait"} if group else None,
         "priority": priority,
@@ -71,6 +74,8 @@ def run(
     _need_wait(junit, wait)
     if on_conflict and not group:
         raise CommandError("--on-conflict is about a group", "name it: --group NAME")
+    if target_time is not None and shards is not None:
+        raise CommandError("--target-time chooses the number of shards", "leave out --shards")
     if test_plan is not None and (test or tag):
         raise CommandError("a test plan says itself which tests it means", "leave out --test and --tag")
     if any(not name.strip("@ ") for name in tag):

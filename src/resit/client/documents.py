@@ -55,6 +55,7 @@ class RunDoc(TypedDict):
     triggered_by: str
     group: str
     priority: int
+    target_time: float
     max_failures: int
     start_at: str | None
     schedule_id: int | None

@@ -17,7 +17,9 @@ MAX_TESTS = 50_000
 MAX_TAGS = 100
 MAX_METADATA = 100
 MAX_ID = 4_000
-_LATER = ("priority", "max_failures", "start_at", "schedule_id")
+MAX_TARGET = 86400.0
+"""Seconds that can be asked for as a target time."""
+_LATER = ("priority", "max_failures", "start_at", "schedule_id", "target_time")
 """Members that came later: a request without them has the digest that it always had."""
 MAX_NUMBER = 2**53
 """Greater than any run's number, and still within every database's."""
@@ -31,7 +33,8 @@ class Request:
     ``prefer_branch``: a branch of the test repository that is taken if it exists, in place of ``branch``.
     ``test_plan``: the number of a saved selection, in place of ``tests`` and ``tags``.
     ``priority`` and ``max_failures`` None: the project's. ``start_at``: not before this time, in seconds since the
-    epoch. ``schedule_id``: the schedule that asks.
+    epoch. ``schedule_id``: the schedule that asks. ``target_time``: seconds within which the tests should be done, in
+    place of a number of shards.
     """
 
     environment: str = ""
@@ -57,6 +60,7 @@ class Request:
     max_failures: int | None = None
     start_at: float | None = None
     schedule_id: int | None = None
+    target_time: float | None = None
 
     def digest(self, project: str) -> str:
         """Equal requests have equal digests; an idempotency key is bound to one."""
@@ -71,6 +75,10 @@ class Request:
         check_variables(self.variables)
         if not 0 <= self.shards <= MAX_SHARDS:
             raise InvalidInput(f"shards: 1 to {MAX_SHARDS}", field="shards")
+        if self.target_time is not None and not 1 <= self.target_time <= MAX_TARGET:
+            raise InvalidInput(f"target_time: 1 to {MAX_TARGET:.0f} seconds", field="target_time")
+        if self.target_time is not None and self.shards:
+            raise InvalidInput("a target time chooses the shards: name one or the other", field="target_time")
         check_tests(self.tests)
         check_tags(self.tags)
         if self.test_plan is not None and (self.tests or self.tags):
@@ -97,7 +105,7 @@ class Request:
 
 _KEPT = (
     "branch", "prefer_branch", "commit", "tags", "tests", "lenient", "test_plan", "variables", "metadata", "shards",
-    "priority", "max_failures", "reason",
+    "priority", "max_failures", "target_time", "reason",
 )  # fmt: skip
 
 

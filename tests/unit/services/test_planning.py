@@ -1,15 +1,19 @@
 """From a selection to a plan: nothing that was asked for vanishes, and nothing to run is never green."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from resit.domain import wire
+from resit.domain.errors import InvalidInput
 from resit.domain.ids import case_uuid
 from resit.domain.plan import PlannedTest
 from resit.domain.rerun import Again
 from resit.domain.status import RunStatus, SelectionKind, Verdict
 from resit.services import planning
 from resit.services.recovery import Held
-from resit.testing.factories import ADMIN, planned, suite
+from resit.testing.factories import ADMIN, planned, result, suite
 from resit.testing.world import World
 
 TAGGED = [planned("a", tags=("@slow",)), planned("b"), planned("c", variant="chrome")]
@@ -193,3 +197,23 @@ def test_a_worker_that_goes_politely_is_no_loss(world: World) -> None:
     assert world.plan(run, TAGGED).status is RunStatus.RUNNING
     world.report({"run": run.id, "claim": "planner", "what": "plan.returned"})
     assert world.run(run.id).status is RunStatus.RUNNING
+
+
+def test_a_target_time_chooses_the_shards(world: World) -> None:
+    """As many as are expected to be done by then."""
+    world.project()
+    tests = [replace(test, apart=True) for test in suite(10, 10)]
+    costs: dict[str, Any] = {"dispatch_cost": 0.5, "batch_cost": 0.02, "lane_cost": 0.01}
+    said = {test.id: [result(test.id, duration=6.0)] for test in tests}
+    world.carry_out(world.plan(world.trigger(), tests, shares_process=True, **costs), said)
+    for target, shards in ((600.0, 1), (61.0, 2), (31.0, 4), (1.0, 20)):
+        run = world.plan(world.trigger(target_time=target), tests, shares_process=True, **costs)
+        assert (run.target_time, run.total_shards) == (target, shards)
+        world.runs.cancel(ADMIN, run.id)
+
+
+@pytest.mark.parametrize("request_", [{"target_time": 0.0}, {"target_time": 1e9}, {"target_time": 60.0, "shards": 2}])
+def test_a_target_time_that_can_not_be_meant(world: World, request_: dict[str, Any]) -> None:
+    world.project()
+    with pytest.raises(InvalidInput, match="target"):
+        world.trigger(**request_)

@@ -92,6 +92,7 @@ class ScheduledWordsOut(BaseModel):
     test_plan: int | None
     priority: int | None
     max_failures: int | None
+    target_time: float | None
     reason: str
     group: str
 

@@ -69,6 +69,9 @@ class RunWords(Asked):
     variables: Names = Field(default_factory=dict[str, str])
     metadata: dict[str, str | int | float] = Field(default_factory=dict[str, "str | int | float"], max_length=100)
     shards: int = Field(default=0, ge=0)
+    target_time: float | None = Field(
+        default=None, description="Seconds within which the tests should be done: as many shards as that takes"
+    )
     test_plan: int | None = Field(default=None, ge=1, description="Number of a test plan, in place of tests and tags")
     priority: Priority | None = Field(default=None, description="Higher goes first; absent: the project's")
     max_failures: int | None = Field(
@@ -184,6 +187,7 @@ class RunOut(BaseModel):
     via: Via
     group: str = Field(description="Its concurrency group")
     priority: int
+    target_time: float = Field(description="Seconds within which its tests should be done; 0: not asked for")
     max_failures: int = Field(description="After so many failures it stops; 0: never")
     start_at: datetime | None = Field(description="It starts no sooner")
     schedule_id: int | None = Field(description="The schedule that made it")
@@ -233,6 +237,7 @@ class RunOut(BaseModel):
             via=run.via,
             group=run.group,
             priority=run.priority,
+            target_time=run.target_time,
             max_failures=run.max_failures,
             start_at=when(run.start_at),
             schedule_id=run.schedule_id,
