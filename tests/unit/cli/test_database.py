@@ -14,7 +14,6 @@ from resit.storage.connect import connect, transaction
 from resit.testing.postgres import PostgresServer
 from resit.testing.world import World
 
-
 NEWEST = max(path.name[:4] for path in Path(migrate.__file__).with_name("migrations").glob("versions/0*.py"))
 
 
