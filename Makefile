@@ -13,7 +13,7 @@ demo: setup ## start a server, run two example suites, run the failed tests agai
 	@$(BIN)/python scripts/demo.py
 
 # Most of the time of the long tests is spent waiting; they come first, and each file stays with one process.
-JOBS ?= 3
+JOBS ?= 4
 test: setup lint types imports ## everything that CI checks
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20
 

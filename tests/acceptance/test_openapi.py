@@ -33,7 +33,7 @@ SELF_DESTRUCTIVE = {"DELETE /auth/tokens/current", "DELETE /auth/tokens/{token_i
 """Operations that would take the token away with which everything else is asked."""
 NOT_SUPPORTED = ("/builds", "/v1/chat", "/v1/remote-tunnels", "/v1/release-checks")
 """Parts of paths of QA.tech that Resit does not have: 404 in the dialect's form (docs/dialects/qatech.md)."""
-EXAMPLES = 12
+EXAMPLES = 8
 """Requests of each operation and mode."""
 
 

@@ -16,7 +16,7 @@ from resit.testing.postgres import PostgresServer
 from resit.testing.world import World, database, empty, postgresql
 
 pytest.register_assert_rewrite(*(f"resit.testing.{name}stores" for name in ("", "people_", "queue_", "shelf_")))
-settings.register_profile("resit", deadline=None, derandomize=True, max_examples=100)
+settings.register_profile("resit", deadline=None, derandomize=True, max_examples=60)
 settings.register_profile("search", deadline=None, max_examples=5000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "resit"))
 

@@ -25,8 +25,9 @@ MAX_PLANS = 3
 SHARED_LANE = 0.3
 """What one more lane of a shared process costs unless an executor says it, in starts of a session: a worker of its own,
 but no second start."""
-LISTING_SECONDS = 24 * 3600.0
-"""How long a listing is used again. All that it depends on is in its key, as far as that can be known."""
+LISTING_SECONDS = 3600.0
+"""How long a listing is used again. Its key holds what it depends on as far as that can be known; a suite may make its
+tests of what a database holds."""
 WITHOUT_PROJECT = 7200.0
 """Time limit of a run whose project is gone."""
 

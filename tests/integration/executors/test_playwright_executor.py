@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright_suites import NODE_MODULES, PACKAGES, Place, Seen, alive, gone, make
+from playwright_suites import ENDS, NODE_MODULES, Place, Seen, alive, gone, make
 
 from resit.domain.events import DidNotRun, Event, TestResult, TestStarted
 from resit.domain.plan import PlannedTest
@@ -137,7 +137,7 @@ class Whole:
     report: dict[tuple[str, ...], dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=list(PACKAGES))
+@pytest.fixture(scope="module", params=ENDS)
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     folder = tmp_path_factory.mktemp("whole")
     env = {"JSON_REPORT": str(folder / "report.json"), "MARK": str(folder / "mark")}

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from playwright_suites import NODE_MODULES, Place, Seen, alive, make
+from playwright_suites import NEWEST, NODE_MODULES, Place, Seen, alive, make
 
 from resit.domain.events import DidNotRun, TestResult
 from resit.plugin import CollectionFailed, Limits
@@ -69,7 +69,7 @@ def final(place: Place, seen: Seen, title: str) -> TestResult:
     return found
 
 
-@pytest.mark.parametrize("version", ["1.65", "1.44"])
+@pytest.mark.parametrize("version", NEWEST)
 def test_a_test_that_hangs_costs_only_itself(tmp_path: Path, version: str) -> None:
     text = """
         test('one', async () => {});

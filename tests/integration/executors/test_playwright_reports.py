@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from playwright_suites import ENDS, NODE_MODULES, Place, Seen, make
+from playwright_suites import NEWEST, NODE_MODULES, Place, Seen, make
 
 from resit.domain.events import Attachment, Log, TestEvent, TestResult, TestStarted
 from resit.domain.run import Run
@@ -281,7 +281,7 @@ def left_out(result: dict[str, Any], test: dict[str, Any]) -> bool:
     return result["status"] == "skipped" and test["expected"] != "skipped"
 
 
-@pytest.mark.parametrize("version", ENDS)
+@pytest.mark.parametrize("version", NEWEST)
 def test_our_blob_says_what_playwrights_own_says(tmp_path: Path, world: World, version: str) -> None:
     place = make(tmp_path, version, FILES, env={"OUTPUT": str(tmp_path / "output")})
     theirs = merged(place, own_blob(place, tmp_path / "theirs"))
@@ -318,7 +318,7 @@ for (const name of ['done', 'cut', 'waiting', 'again']) test(name, async () => {
 """
 
 
-@pytest.mark.parametrize("version", ENDS)
+@pytest.mark.parametrize("version", NEWEST)
 def test_a_run_whose_workers_were_killed_and_that_was_cancelled(tmp_path: Path, world: World, version: str) -> None:
     """Playwright makes all its reports of what is left; who was cut off is interrupted, and says why."""
     place = make(tmp_path, version, {"playwright.config.js": "module.exports = {};", "a.spec.js": SHORT})
@@ -386,7 +386,7 @@ def test_files_that_were_not_handed_over_say_so(tmp_path: Path, world: World) ->
     assert attachment["content"].startswith("body ")
 
 
-@pytest.mark.parametrize("version", ENDS)
+@pytest.mark.parametrize("version", NEWEST)
 def test_the_html_report_by_the_suites_own_playwright(tmp_path: Path, world: World, version: str) -> None:
     """Of a light blob: files of results are named in it, and stand elsewhere."""
     # What our users have set for their own reports does not lead ours astray.
