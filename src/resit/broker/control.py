@@ -161,12 +161,18 @@ class NatsControlBroker:
             if not page or len(found) >= int(info.get("total", 0)):
                 return found
 
-    async def open_batches(self, pool: str, run: int, lanes: int) -> None:
+    async def open_batches(self, pool: str, run: int, lanes: int, *, anew: bool = False) -> None:
         """Make the consumer of a run's batches, with at most ``lanes`` of them out at once; idempotent.
 
-        Called again with another number it changes the limit. Raises :class:`BrokerAway`.
+        Called again with another number it changes the limit. ``anew``: from nothing, so that it hands out again
+        whatever is not done, also what is out now. Raises :class:`BrokerAway`.
         """
         await self._streams.know(pool)
+        if anew:
+            with contextlib.suppress(Missing):
+                await self._link.api(
+                    f"CONSUMER.DELETE.{subjects.batches_stream(pool)}.{subjects.run_consumer(run)}", {}
+                )
         try:
             await self._streams.run(pool, run, lanes)
         except Missing:

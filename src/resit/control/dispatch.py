@@ -11,7 +11,7 @@ from typing import Any
 from resit.control.signals import Signals
 from resit.domain.admission import rank
 from resit.domain.errors import Unavailable
-from resit.ports import BrokerAway, ControlBroker, Job, Outgoing, Store, Urgency
+from resit.ports import ANEW, BrokerAway, ControlBroker, Job, Outgoing, Store, Urgency
 from resit.ports.telemetry import SILENT, Counted, Telemetry
 from resit.services.batches import for_worker
 from resit.services.planning import Planner
@@ -137,7 +137,7 @@ class Dispatch:
                 # Tests come first: nobody's verdict waits for a report.
                 await self._broker.publish_job(pool, Job("report", run), b"", Urgency.LOW)
             case "consumer":
-                await self._broker.open_batches(pool, run, message.number)
+                await self._broker.open_batches(pool, run, message.number, anew=message.data == ANEW)
             case "batch":
                 data = await asyncio.to_thread(self._batch, run, message.number)
                 await self._broker.publish_batch(pool, run, message.number, data)

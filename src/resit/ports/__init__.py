@@ -1,6 +1,6 @@
 """What services, control and worker need from the world: narrow protocols, owned by their users."""
 
-from resit.ports.broker import BrokerAway, ControlBroker, Delivery, Gate, Job, Pass, Urgency, WorkerBroker
+from resit.ports.broker import ANEW, BrokerAway, ControlBroker, Delivery, Gate, Job, Pass, Urgency, WorkerBroker
 from resit.ports.storage import (
     ArtifactRow,
     CaseRow,
@@ -30,6 +30,7 @@ from resit.ports.world import (
 )
 
 __all__ = [
+    "ANEW",
     "ArtifactRow",
     "Artifacts",
     "BrokerAway",

@@ -53,6 +53,10 @@ class Delivery(Protocol):
         ...
 
 
+ANEW = "anew"
+"""Goes with the order of a consumer: it is made from nothing, and hands out again whatever is not done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """The name of a unit of work: ``kind`` is ``plan``, ``shard`` or ``report`` (make the report of a finished run);
@@ -176,8 +180,11 @@ class ControlBroker(Protocol):
         """The same for all runs of a pool at once, by run; one that is not named holds nothing."""
         ...
 
-    async def open_batches(self, pool: str, run: int, lanes: int) -> None:
-        """Make the consumer of a run's batches, with at most ``lanes`` of them out at once; idempotent."""
+    async def open_batches(self, pool: str, run: int, lanes: int, *, anew: bool = False) -> None:
+        """Make the consumer of a run's batches, with at most ``lanes`` of them out at once; idempotent.
+
+        ``anew``: from nothing, so that it hands out again whatever is not done, also what is out now.
+        """
         ...
 
     async def purge(self, pool: str, run: int) -> None:

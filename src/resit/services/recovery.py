@@ -7,10 +7,13 @@ from resit.domain import ledger
 from resit.domain.attempt import LEASE_SECONDS, MAX_LOSSES, AttemptState, BatchState, lapsed
 from resit.domain.run import Problem, Run
 from resit.domain.status import RunStatus
-from resit.ports import Clock, Job, Outgoing, Store
+from resit.ports import ANEW, Clock, Job, Outgoing, Store
 from resit.services.desk import QUEUE_SECONDS, Desk
 from resit.services.sources import planned_source
 
+IN_VAIN = 3
+"""So many shards in a row that came and left without the batches that the broker says it holds: it does not hand them
+out. A broker that was killed can come back with a message, and with a consumer that takes it for delivered."""
 QUIET = 5.0
 """Seconds without a change after which a run's work is looked for at the broker."""
 
@@ -41,6 +44,7 @@ class Recovery:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
         self._since = clock.now()
+        self._in_vain: dict[int, int] = {}
 
     def blind(self) -> None:
         """Nobody could be heard for a while: silence until now proves nothing."""
@@ -58,6 +62,8 @@ class Recovery:
         for id in late:
             self._time_is_up(id, now)
         still = [run for run in runs if run.id not in unsent]
+        open_now = {run.id for run in runs}
+        self._in_vain = {id: times for id, times in self._in_vain.items() if id in open_now}
         quiet = [run for run in still if now - run.touched_at > QUIET or run.id in silent]
         return Sight(bool(runs), late, _one_waiting(quiet), silent)
 
@@ -114,10 +120,11 @@ class Recovery:
         return True
 
     def _batches(self, desk: Desk, run: Run, held: Held) -> bool:
-        done = waiting = False
+        done = waiting = missing = others = False
         for state in desk.tx.batches.open(run.id):
             fence = state.fence
             if fence is not None and not lapsed(fence, desk.now, self._since):
+                others = True
                 continue
             just_lost = fence is not None and fence.state is AttemptState.RUNNING
             if fence is not None and just_lost:
@@ -135,14 +142,24 @@ class Recovery:
             if state.number not in held.batches:
                 message = Outgoing(kind="consumer", run_id=run.id, pool=run.pool, number=run.total_shards)
                 desk.tx.outbox.add(message, replace(message, kind="batch", number=state.number))
-                done = True
+                done = missing = True
         if waiting and not any(job.kind == "shard" for job in held.jobs):
-            desk.tx.outbox.add(Outgoing(kind="shard", run_id=run.id, pool=run.pool, number=1))
+            shard = Outgoing(kind="shard", run_id=run.id, pool=run.pool, number=1)
+            if self._are_in_vain(run.id, doubtful=not (missing or others)):
+                desk.tx.outbox.add(replace(shard, kind="consumer", number=run.total_shards, data=ANEW))
+            desk.tx.outbox.add(shard)
             done = True
         if done:
             run = desk.put(desk.run(run.id))
         closed = desk.close_if_done(run)
         return done or closed is not run
+
+    def _are_in_vain(self, run_id: int, *, doubtful: bool) -> bool:
+        """True when shards have come and left often enough, while nobody had any of the batches that wait."""
+        times = self._in_vain.pop(run_id, 0) + 1 if doubtful else 0
+        if 0 < times < IN_VAIN:
+            self._in_vain[run_id] = times
+        return times >= IN_VAIN
 
     def _lose(self, desk: Desk, run: Run, batch: int, worker: str) -> Run:
         rows = desk.tx.ledger.open_of_batch(run.id, batch)

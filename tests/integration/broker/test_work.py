@@ -108,6 +108,31 @@ def test_duplicates_are_harmless_also_while_the_first_is_out(tmp_path: Path) -> 
     play(tmp_path, scene)
 
 
+def test_a_consumer_that_is_made_anew_hands_out_again_what_is_not_done(tmp_path: Path) -> None:
+    """However long the leases of those who have it still last."""
+
+    async def scene(stage: Stage) -> None:
+        worker = await stage.worker()
+        await stage.control.open_batches("main", 1, 3)
+        for number in (1, 2):
+            await stage.control.publish_batch("main", 1, number, b"%d" % number)
+        done, out = await worker.batch(1, 1), await worker.batch(1, 1)
+        assert done
+        assert out
+        await done.done()
+        assert await worker.batch(1, 0.05) is None
+        await stage.control.open_batches("main", 1, 3)
+        assert await worker.batch(1, 0.05) is None
+        await stage.control.open_batches("main", 1, 3, anew=True)
+        again = await worker.batch(1, 1)
+        assert again
+        assert again.data == out.data
+        assert await worker.batch(1, 0.05) is None
+        await stage.control.open_batches("main", 2, 1, anew=True)  # where there was none
+
+    play(tmp_path, scene, lease=60.0)
+
+
 def test_no_more_batches_are_out_than_the_run_has_lanes(tmp_path: Path) -> None:
     async def scene(stage: Stage) -> None:
         worker = await stage.worker()

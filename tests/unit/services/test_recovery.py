@@ -5,9 +5,9 @@ import pytest
 from resit.domain.attempt import LEASE_SECONDS, AttemptState
 from resit.domain.run import Run
 from resit.domain.status import RunStatus, Verdict
-from resit.ports import Job
+from resit.ports import ANEW, Job
 from resit.services.desk import QUEUE_SECONDS
-from resit.services.recovery import Held, Recovery
+from resit.services.recovery import IN_VAIN, Held, Recovery
 from resit.testing.factories import planned
 from resit.testing.world import World
 
@@ -46,6 +46,27 @@ def test_a_broker_whose_store_is_gone_is_filled_anew(world: World) -> None:
     assert world.recovery.repair(run.id, NOTHING)
     assert set(kinds(world)) == {("batch", 1), ("batch", 2), ("consumer", 2), ("shard", 1)}
     assert world.carry_out(run).verdict is Verdict.PASSED
+
+
+def test_a_broker_that_does_not_hand_out_what_it_holds_gets_a_new_consumer(world: World) -> None:
+    """Shards come, find nothing, and leave: the third time the consumer is made from nothing."""
+    run = running(world)
+    held = Held(frozenset(), frozenset({1, 2}))
+    for _ in range(2):
+        for _ in range(IN_VAIN - 1):
+            assert world.recovery.repair(run.id, held)
+            assert kinds(world) == [("shard", 1)]
+        assert world.recovery.repair(run.id, held)
+        orders = [(order.kind, order.data) for order in world.settle()]
+        assert orders == [("consumer", ANEW), ("shard", "")]
+
+
+def test_a_batch_that_somebody_has_is_not_taken_away_with_the_consumer(world: World) -> None:
+    run = running(world)
+    start(world, run, "x")
+    for _ in range(IN_VAIN + 1):
+        assert world.recovery.repair(run.id, Held(frozenset(), frozenset({1, 2})))
+        assert kinds(world) == [("shard", 1)]
 
 
 def test_a_batch_under_way_is_left_alone(world: World) -> None:
