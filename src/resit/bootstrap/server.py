@@ -261,9 +261,11 @@ async def running(server: Server) -> AsyncGenerator[Address]:
         tasks = [asyncio.create_task(loop) for loop in loops]
 
         async def end() -> None:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            left = set(tasks)
+            while left:  # wait_for of Python 3.11, which the NATS client uses, can swallow a cancellation
+                for task in left:
+                    task.cancel()
+                _, left = await asyncio.wait(left, timeout=1)
 
         stack.push_async_callback(end)
         yield found.local

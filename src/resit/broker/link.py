@@ -284,7 +284,8 @@ class Link:
                     await client.publish(subject, data, reply=inbox)
                     with contextlib.suppress(TimeoutError):
                         while True:
-                            found.append(await asyncio.wait_for(answers.get(), quiet))
+                            async with asyncio.timeout(quiet):
+                                found.append(await answers.get())
                 finally:
                     await subscription.unsubscribe()
         return found
