@@ -6,7 +6,7 @@ database, no HTTP and no broker, runs in the worker's event loop, and is found t
 
 The lanes that one worker holds for one run share **one session**: a session may keep one warm process a lane, one
 process for all lanes, or start a process a batch. The worker only asks :attr:`Session.shares_process` and, if that is
-true, :meth:`Session.hungry`.
+true, :meth:`Session.hungry` and :meth:`Session.last`.
 """
 
 from collections.abc import Callable, Mapping
@@ -169,6 +169,11 @@ class Session(Protocol):
         """Return when lanes would be idle without another batch: at once as long as there is none. The next one then
         begins beside those under way. Asked of sessions alone whose lanes share batches.
         """
+        ...
+
+    async def last(self) -> None:
+        """No further batch will come: what waits for one may end. Said of sessions whose lanes share batches, and not
+        always: a session must not wait for it for longer than a moment."""
         ...
 
     async def run(self, batch: Batch, lane: int, sink: Sink) -> BatchEnd:

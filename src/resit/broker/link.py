@@ -8,13 +8,13 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, cast
 
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError, NoRespondersError, UnexpectedEOF
 
 from resit.broker.address import Address
+from resit.broker.client import Client
 from resit.ports import BrokerAway
 
 PATIENCE = 5.0

@@ -10,11 +10,11 @@ import contextlib
 import json
 import time
 
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from resit.broker.client import Client
 from resit.broker.link import BREATH, GIVE_BACK, PAUSE, Link, Missing, seam, subscribe
 from resit.ports import BrokerAway
 

@@ -10,11 +10,11 @@ import contextlib
 import time
 from collections.abc import Sequence
 
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from resit.broker.client import Client
 from resit.broker.link import BREATH, PAUSE, Link, seam, subscribe
 from resit.broker.pull import LONGEST, ConnectionLost, call_for, ends, give_back, is_usual, next_of, request
 from resit.ports import BrokerAway

@@ -72,6 +72,11 @@ class Pull:
             heappush(self._longest, (-piece.seconds, self._added, piece))
             self._count(piece, 1)
 
+    @property
+    def seconds(self) -> float:
+        """What is expected of the tests that no lane has yet, one after the other."""
+        return self._seconds if self.left else 0.0
+
     def learn(self, file: str, seconds: float) -> None:
         """A lane has set up what the tests of ``file`` share, in so many seconds: a lane that helps pays it again."""
         self._costs[file] = seconds

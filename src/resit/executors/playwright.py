@@ -120,6 +120,9 @@ class PlaywrightSession:
         """When no batch is under way: each has a process of its own, with a worker for every lane."""
         await self._idle.wait()
 
+    async def last(self) -> None:
+        """It makes no difference: nothing waits for a further batch."""
+
     async def run(self, batch: Batch, lane: int, sink: Sink) -> BatchEnd:
         """Execute ``batch``; ``lane`` is of no account. See :meth:`resit.plugin.Session.run`."""
         self._idle.clear()

@@ -19,7 +19,7 @@ from typing import Any, Self, cast
 
 from resit.processes import Found, child_setup, has_proc, kill_all, marked, started, sweep
 
-__all__ = ["Exit", "SpoolTail", "TestProcess", "sweep"]
+__all__ = ["Exit", "Output", "SpoolTail", "TestProcess", "sweep"]
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class TestProcess:
 
     __test__ = False
 
-    def __init__(self, process: asyncio.subprocess.Process, marker: str, output: "_Output") -> None:
+    def __init__(self, process: asyncio.subprocess.Process, marker: str, output: "Output") -> None:
         self.pid = process.pid
         self._process = process
         self._marker = marker.encode()
@@ -110,7 +110,7 @@ class TestProcess:
             raise
         finally:
             os.close(writing)
-        return cls(process, marker, _Output(reading, on_output, on_sign))
+        return cls(process, marker, Output(reading, on_output, on_sign))
 
     async def wait(self) -> Exit:
         """Wait for the end of the process, and for its output: at most a second if someone holds the pipe open.
@@ -177,8 +177,8 @@ class TestProcess:
         return True
 
 
-class _Output:
-    """Reads a pipe in the event loop and hands on whole lines."""
+class Output:
+    """Reads a pipe in the event loop and hands on whole lines; it closes the pipe."""
 
     def __init__(self, fd: int, on_output: Callable[[str], None], on_sign: Callable[[], None]) -> None:
         self._fd = fd

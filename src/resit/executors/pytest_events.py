@@ -5,7 +5,7 @@ what the end of a process means. Neither does any input or output.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from resit.executors.process import Exit
 from resit.executors.stacks import Hang
 from resit.plugin import CollectionFailed, ExecutorError
 
-__all__ = ["Decision", "Progress", "collection_failure", "decide"]
+__all__ = ["Decision", "Progress", "collection_failure", "decide", "out_of_time", "uncollected"]
 
 Line = dict[str, Any]
 """A line of the plugin: ``kind`` says what it is about."""
@@ -316,6 +316,21 @@ def _errored(test: str, message: str, stack: str, started: TestStarted | None = 
         started_at=started.at if started else 0.0,
         failures=(Failure(message, stack, place),),
     )
+
+
+def uncollected(tests: Sequence[str], skipped: Mapping[str, str], broken: Mapping[str, str]) -> Iterator[TestEvent]:
+    """What becomes of tests whose module was skipped at collection (by collector, why) or is broken (its error)."""
+    for test in tests:
+        if (reason := next((why for place, why in skipped.items() if is_under(test, place)), None)) is not None:
+            yield TestResult(test, ResultStatus.SKIPPED, annotations=(("skip", reason),))
+        elif (text := next((text for place, text in broken.items() if is_under(test, place)), None)) is not None:
+            yield _errored(test, f"could not be collected: {_error_line(text)}", text)
+
+
+def out_of_time(tests: Sequence[str], why: str, *, known: bool) -> Iterator[TestEvent]:
+    """Tests that nobody had begun when the time of their batch was over. ``known``: another test says why."""
+    for test in tests:
+        yield DidNotRun(test, f"left out: {why}") if known else _errored(test, f"did not run: {why}", "")
 
 
 def collection_failure(errors: dict[str, str]) -> CollectionFailed:

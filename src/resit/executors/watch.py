@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from resit.executors.process import Exit, TestProcess
+from resit.executors.process import Exit
 from resit.plugin import Limits
 
-__all__ = ["Overdue", "Watch", "seconds"]
+__all__ = ["Ending", "Overdue", "Watch", "seconds"]
 
 START_SECONDS = 10.0
 """So long a process may be silent before its first test, however short the limit: it loads, imports, compiles."""
@@ -23,6 +24,14 @@ class Overdue:
 
     words: str
     final: bool = False
+
+
+class Ending(Protocol):
+    """What ends."""
+
+    async def wait(self) -> Exit:
+        """Wait for the end."""
+        ...
 
 
 class Watch:
@@ -40,11 +49,17 @@ class Watch:
         self._began = time.monotonic()
         self._silent = 0.0
         self._under_way = False
+        self._resting = False
 
     def start(self) -> None:
         """A new process begins."""
         self._silent = 0.0
-        self._under_way = False
+        self._under_way = self._resting = False
+
+    def rest(self, *, on: bool = True) -> None:
+        """The process has nothing to do, and may be silent; ``on`` false: not any more."""
+        self._resting = on
+        self._silent = 0.0
 
     def under_way(self) -> None:
         """The process has begun with its tests."""
@@ -65,7 +80,7 @@ class Watch:
         stall = self._limits.stall
         return stall if self._under_way or stall <= 0 else max(stall, START_SECONDS)
 
-    async def wait(self, process: TestProcess) -> "Exit | Overdue":
+    async def wait(self, process: Ending) -> "Exit | Overdue":
         """Wait for the end of the process, or of a limit. The process goes on in the latter case."""
         ending = asyncio.ensure_future(process.wait())
         try:
@@ -81,7 +96,7 @@ class Watch:
                     self._signed = False
                     self._tell()
                 # Not the time on the clock: a worker that was itself stopped, or whose machine slept, heard nothing.
-                self._silent += min(time.monotonic() - began, 2 * tick)
+                self._silent += 0.0 if self._resting else min(time.monotonic() - began, 2 * tick)
                 if over := self._over():
                     return over
         finally:

@@ -219,6 +219,8 @@ class _Lane:
                 task.add_done_callback(lambda _, begun=begun: begun.set())
                 await begun.wait()
                 await self._session.hungry()
+            if self._session.shares_process:
+                await self._session.last()
 
     async def _next(self) -> Delivery | None:
         """The next batch; None when there is no more for this lane."""

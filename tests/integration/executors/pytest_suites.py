@@ -5,7 +5,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from resit.domain.events import DidNotRun, Event, Log, NotFound, TestResult
@@ -78,16 +78,21 @@ def listing(where: Suite) -> Listing:
     return asyncio.run(EXECUTOR.list(where, heard.append))
 
 
-def run(where: Suite, tests: Iterable[PlannedTest | str], *, expect_all: bool = True) -> Heard:
-    """Run tests as one batch."""
+def run(where: Suite, tests: Iterable[PlannedTest | str], *, expect_all: bool = True, lanes: int = 1) -> Heard:
+    """Run tests as one batch, as a worker does: it says which files, and that there is no further batch."""
     planned = tuple(
         test if isinstance(test, PlannedTest) else PlannedTest(test, test.partition("::")[0], (test,)) for test in tests
     )
     heard = Heard()
 
     async def main() -> None:
-        session = await EXECUTOR.open(where, 1)
-        heard.end = await session.run(Batch(1, planned), 0, heard.events.append)
+        files = tuple(sorted({test.file for test in planned}))
+        session = await EXECUTOR.open(replace(where, files=files), lanes)
+        running = asyncio.create_task(session.run(Batch(1, planned), 0, heard.events.append))
+        await asyncio.sleep(0)
+        await session.hungry()
+        await session.last()
+        heard.end = await running
         await session.close()
 
     asyncio.run(main())

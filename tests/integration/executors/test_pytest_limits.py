@@ -304,7 +304,7 @@ def test_a_python_that_hangs_is_no_suite(tmp_path: Path, monkeypatch: pytest.Mon
     python.parent.mkdir(parents=True)
     python.write_text("#!/bin/sh\nsleep 600\n")
     python.chmod(0o755)
-    monkeypatch.setattr("resit.executors.pytest._PROBE_SECONDS", 0.5)
+    monkeypatch.setattr("resit.executors.pytest_command._PROBE_SECONDS", 0.5)
     with pytest.raises(ExecutorError, match=r"did not import pytest within 0.5 s: it hangs"):
         asyncio.run(EXECUTOR.list(where, lambda _: None))
 

@@ -148,6 +148,9 @@ class World:
     async def hungry(self) -> None:
         await asyncio.sleep(0)
 
+    async def last(self) -> None:
+        await asyncio.sleep(0)
+
     async def stop(self) -> None:
         self.stopped.set()
         if self.stubborn:

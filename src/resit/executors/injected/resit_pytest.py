@@ -1,8 +1,9 @@
 """Resit inside pytest: lists tests, selects them by id, and writes down what happens. PYTEST_DONT_REWRITE
 
-One file, standard library and pytest only, for Python 3.8 and pytest 7.0 or later. It is the script that starts pytest
-(see the end) and, once more, the plugin ``-p resit_pytest``. It never raises, never blocks and writes each line with
-one ``write`` to a file opened for appending, so that all is there up to the instant of a crash.
+Standard library and pytest only, for Python 3.8 and pytest 7.0 or later. It is the script that starts pytest (see the
+end) and, once more, the plugin ``-p resit_pytest``; beside it are ``resit_lister`` and ``resit_lanes``. It never
+raises, never blocks and writes each line with one ``write`` to a file opened for appending, so that all is there up to
+the instant of a crash.
 
 Settings come from the JSON file that the variable RESIT_PYTEST names; the variable is removed at once, so that a pytest
 started by a test sees nothing of us. With pytest-xdist the controller reports, while the workers select.
@@ -21,8 +22,6 @@ import traceback
 
 import pytest
 
-BUILTIN_MARKERS = {"parametrize", "usefixtures", "filterwarnings", "skip", "skipif", "xfail"}
-LISTED_AT_ONCE = 200
 STACK_LIMIT = 32 * 1024
 MESSAGE_LIMIT = 4 * 1024
 OUTPUT_LIMIT = 64 * 1024
@@ -30,15 +29,17 @@ PRINTED_LIMIT = 8 * 1024  # what travels with the result; a file has OUTPUT_LIMI
 RERUN = ("rerun", "retried")  # the outcomes of pytest-rerunfailures and pytest-retry
 
 
-class _Real:
+class Real:
     """Functions as they were at the start: tests replace the module's (pyfakefs, freezegun, monkeypatch)."""
 
+    read = staticmethod(os.read)
     write = staticmethod(os.write)
     open = staticmethod(os.open)
     close = staticmethod(os.close)
     fstat = staticmethod(os.fstat)
     getpid = staticmethod(os.getpid)
     isdir = staticmethod(os.path.isdir)
+    monotonic = staticmethod(time.monotonic)
     time = staticmethod(time.time)
     dumps = staticmethod(json.dumps)
 
@@ -51,17 +52,17 @@ def _settings():
         return None
 
 
-def _offer_stacks(spool, settings):
+def offer_stacks(spool, settings):
     """Say how this process can be asked where it hangs: a signal has all stacks written to a file, by C code alone.
 
     A real-time signal, because suites have handlers of their own for the others.
     """
     try:
         number = signal.SIGRTMAX - 5
-        path = os.path.join(settings["outputs"], f"stacks-{_Real.getpid()}.txt")  # noqa: PTH118
-        fd = _Real.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        path = os.path.join(settings["outputs"], f"stacks-{Real.getpid()}.txt")  # noqa: PTH118
+        fd = Real.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         faulthandler.register(number, file=fd, all_threads=True)
-        spool.write("stacks", pid=_Real.getpid(), signal=int(number), path=path)
+        spool.write("stacks", pid=Real.getpid(), signal=int(number), path=path)
     except Exception:  # no such signal here: then nobody is told where it hung
         return
 
@@ -76,49 +77,68 @@ def pytest_configure(config):
             return
         spool = Spool(settings["spool"])
         if worker:
-            _offer_stacks(spool, settings)
+            offer_stacks(spool, settings)
         if settings["mode"] == "list":
+            from resit_lister import Lister
+
             config.pluginmanager.register(Lister(spool, config), "resit-lister")
             return
-        config.pluginmanager.register(Selection(spool, config, settings), "resit-selection")
+        selection = Selection(spool, config, settings)
+        config.pluginmanager.register(selection, "resit-selection")
         if not worker:
-            config.pluginmanager.register(Reporter(spool, config, settings), "resit-reporter")
+            reporter = Reporter(spool, config, settings)
+            config.pluginmanager.register(reporter, "resit-reporter")
+            if settings["mode"] == "lanes":
+                _take_part_in_lanes(spool, config, settings, selection, reporter)
     except Exception:  # a run without us is still a run; the executor sees that nothing was written
         traceback.print_exc()
+
+
+def _take_part_in_lanes(spool, config, settings, selection, reporter):
+    import resit_lanes
+
+    reason = resit_lanes.classic(config)
+    if reason:
+        resit_lanes.leave(spool, settings, reason)
+    config.pluginmanager.register(resit_lanes.Lanes(spool, config, settings, selection, reporter), "resit-lanes")
 
 
 class Spool:
     """The file of JSON lines."""
 
     def __init__(self, path):
+        self.move(path)
+
+    def move(self, path):
+        """Write there from now on, in this process."""
         self._path = path
-        self._pid = _Real.getpid()
+        self._pid = Real.getpid()
         self._open()
 
     def _open(self):
-        self._fd = _Real.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        stat = _Real.fstat(self._fd)
+        self._fd = Real.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        stat = Real.fstat(self._fd)
         self._file = (stat.st_dev, stat.st_ino)
 
     def write(self, kind, **line):
         """Append a line; not from a forked child, whose copy of us would tell everything twice."""
         try:
-            if _Real.getpid() != self._pid:
+            if Real.getpid() != self._pid:
                 return
-            data = (_Real.dumps(dict(line, kind=kind)) + "\n").encode("ascii")
+            data = (Real.dumps(dict(line, kind=kind)) + "\n").encode("ascii")
             try:  # a test may have closed "all" files, and opened others in their place
-                stat = _Real.fstat(self._fd)
+                stat = Real.fstat(self._fd)
                 if (stat.st_dev, stat.st_ino) != self._file:
                     self._open()
             except OSError:
                 self._open()
-            _Real.write(self._fd, data)
+            Real.write(self._fd, data)
         except Exception:
             return
 
     def trouble(self):
         """Note an error of our own; the run goes on."""
-        self.write("trouble", text=_clean(traceback.format_exc()))
+        self.write("trouble", text=clean(traceback.format_exc()))
 
 
 class Ending:
@@ -161,9 +181,12 @@ class Ending:
     def pytest_sessionfinish(self, session, exitstatus):
         """After everybody else's: plugins change the exit status in theirs."""
         yield
+        self.finish(session, getattr(session, "exitstatus", exitstatus))
+
+    def finish(self, session, status):
+        """Write how the session ended."""
         reason = self._stopped_by or getattr(session, "shouldfail", "") or getattr(session, "shouldstop", "") or ""
-        status = getattr(session, "exitstatus", exitstatus)
-        self._spool.write("end", status=int(status), reason=_clean(str(reason)))
+        self._spool.write("end", status=int(status), reason=clean(str(reason)))
 
 
 class Collecting:
@@ -175,53 +198,12 @@ class Collecting:
         """Before a module is imported; classes and functions are inside of one."""
         if not isinstance(collector, (pytest.Session, pytest.Class)):
             self._collected = collector.nodeid
-            self._spool.write("collecting", id=_clean(collector.nodeid), pid=_Real.getpid())
+            self._spool.write("collecting", id=clean(collector.nodeid), pid=Real.getpid())
 
     def _ended(self, report):
         if report.nodeid == self._collected:
             self._collected = None
-            self._spool.write("collected", pid=_Real.getpid())
-
-
-class Lister(Ending, Collecting):
-    """Writes the tests of the suite, as pytest would run them."""
-
-    def __init__(self, spool, config):
-        Ending.__init__(self, spool)
-        self._root = str(config.rootpath)
-
-    def pytest_collectreport(self, report):
-        """Collectors that failed or were skipped."""
-        self._ended(report)
-        _write_collector(self._spool, report)
-
-    def pytest_collection_finish(self, session):
-        """The items that are left after all plugins had their say."""
-        try:
-            items = list(session.items)
-            for start in range(0, len(items), LISTED_AT_ONCE):
-                tests = [self._describe(item) for item in items[start : start + LISTED_AT_ONCE]]
-                self._spool.write("tests", tests=tests)
-        except Exception:
-            self._spool.trouble()
-
-    def _describe(self, item):
-        chain = item.listchain()
-        files = [place for place, node in enumerate(chain) if isinstance(node, pytest.File)]
-        files = [place for place in files if not isinstance(chain[place], pytest.Package)] or files
-        path = str(chain[files[0]].path if files else item.path)
-        names = [node.name for node in chain[files[0] + 1 :]] if files else [item.name]
-        marks = dict.fromkeys(mark.name for mark in item.iter_markers())
-        shown, line = (item.location[0], item.location[1]) if item.location else ("", None)
-        here = os.path.normpath(os.path.join(self._root, shown)) == path  # noqa: PTH118 - an inherited test is elsewhere
-        return {
-            "id": _clean(item.nodeid),
-            "file": _clean(_posix(os.path.relpath(path, self._root))),
-            "path": _clean(path),
-            "title": [_clean(name) for name in names],
-            "tags": [_clean(name) for name in marks if name not in BUILTIN_MARKERS],
-            "line": line + 1 if here and line is not None else 0,
-        }
+            self._spool.write("collected", pid=Real.getpid())
 
 
 class Selection(Collecting):
@@ -232,7 +214,10 @@ class Selection(Collecting):
         self._settings = settings
         self._root = str(config.rootpath)
         self._ids = set(settings["ids"])
-        self._files = {os.path.normpath(os.path.join(self._root, name)) for name in settings["files"]}  # noqa: PTH118
+        self._pulled = settings["mode"] == "lanes"  # which tests are wanted is not known yet
+        files = settings["files"]
+        self._all = self._pulled and not files
+        self._files = {os.path.normpath(os.path.join(self._root, name)) for name in files}  # noqa: PTH118
         self._shunned = {os.path.normpath(os.path.join(self._root, name)) for name in settings["shunned"]}  # noqa: PTH118
         self._without_tests = []
 
@@ -254,22 +239,26 @@ class Selection(Collecting):
         try:
             if str(collection_path) in self._shunned:
                 return True
-            if collection_path.name in ("conftest.py", "__init__.py") or str(collection_path) in self._files:
+            if self._all or collection_path.name in ("conftest.py", "__init__.py"):
                 return None
-            return None if _Real.isdir(str(collection_path)) else True
+            if str(collection_path) in self._files:
+                return None
+            return None if Real.isdir(str(collection_path)) else True
         except Exception:
             return None
 
     def pytest_collectreport(self, report):
         """Collectors that failed or were skipped."""
         self._ended(report)
-        if _write_collector(self._spool, report):
-            self._without_tests.append(_clean(report.nodeid))
+        if write_collector(self._spool, report):
+            self._without_tests.append(clean(report.nodeid))
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, config, items):
         """Outermost, after the yield: plugins and conftests have marked, renamed and ordered what they wanted."""
         yield
+        if self._pulled:
+            return
         try:
             kept, dropped, seen = [], [], set()
             for item in items:
@@ -282,18 +271,19 @@ class Selection(Collecting):
                 config.hook.pytest_deselected(items=dropped)
             for test in self._settings["ids"]:
                 if test not in seen and not any(is_under(test, place) for place in self._without_tests):
-                    self._spool.write("not_found", id=test, reason=self._why_missing(test, seen))
+                    self._spool.write("not_found", id=test, reason=self.missing(test, seen))
         except Exception:
             self._spool.trouble()
 
-    def _why_missing(self, test, seen):
+    def missing(self, test, seen):
+        """Why a planned test is not among those that were ``seen``."""
         name = test.partition("::")[0]
         if name == test:
             return "planned as skipped at collection, but it is not skipped here"
         if not os.path.exists(os.path.join(self._root, name)):  # noqa: PTH110, PTH118
             return "planned, but its file is not there: " + name
         stem = test.partition("[")[0]
-        similar = sorted(other for other in seen - self._ids if other.partition("[")[0] == stem)
+        similar = sorted(other for other in seen if other not in self._ids and other.partition("[")[0] == stem)
         if not similar:
             return "planned, but not collected"
         shown = ", ".join(similar[:3]) + (", ..." if len(similar) > 3 else "")
@@ -310,31 +300,40 @@ class Reporter(Ending):
         self._outputs = settings["outputs"]
         self._written = 0
         self._open = {}
+        self.waited = 0.0  # seconds of the current test's teardown in which nobody had said what follows
+
+    def plan(self, ids):
+        """The tests that there are."""
+        self._ids = ids
+
+    def outputs(self, folder):
+        """Where files go from now on."""
+        self._outputs = folder
 
     def pytest_runtest_logstart(self, nodeid):
         """Before the test runs, so that a crash has a name."""
         try:
-            test = plan_id(_clean(nodeid), self._ids)
+            test = plan_id(clean(nodeid), self._ids)
             last = self._open.get(test)
             if last is not None and last.reports:
                 self._finish(last, final=False)
             self._open[test] = tried = Try(test, last)
-            self._spool.write("start", id=test, at=_Real.time(), retry=tried.retry)
+            self._spool.write("start", id=test, at=Real.time(), retry=tried.retry)
         except Exception:
             self._spool.trouble()
 
     def pytest_runtest_logreport(self, report):
         """Fold; a try ends with its teardown."""
         try:
-            test = plan_id(_clean(report.nodeid), self._ids)
+            test = plan_id(clean(report.nodeid), self._ids)
             tried = self._open.get(test)
             # Older pytest-rerunfailures goes on with a setup, pytest-retry with a call, neither with a new start.
             if tried is None or (tried.rerun and report.when in ("setup", "call")):
                 if tried is not None:
                     self._finish(tried, final=False)
                 self._open[test] = tried = Try(test, tried)
-                self._spool.write("start", id=test, at=_Real.time(), retry=tried.retry)
-            tried.add(report, self._root)
+                self._spool.write("start", id=test, at=Real.time(), retry=tried.retry)
+            tried.add(report, self._root, self.waited)
             if not _is_subtest(report) and report.when not in ("setup", "call"):  # "???": a worker of xdist crashed
                 self._finish(tried, final=not tried.rerun)
         except Exception:
@@ -343,7 +342,7 @@ class Reporter(Ending):
     def pytest_runtest_logfinish(self, nodeid):
         """Whatever a plugin left open."""
         try:
-            tried = self._open.get(plan_id(_clean(nodeid), self._ids))
+            tried = self._open.get(plan_id(clean(nodeid), self._ids))
             if tried is not None and tried.reports:
                 self._finish(tried, final=not tried.rerun)
         except Exception:
@@ -362,12 +361,12 @@ class Reporter(Ending):
             status=tried.status(),
             retry=tried.retry,
             final=final,
-            at=tried.started or _Real.time() - tried.duration,
+            at=tried.started or Real.time() - tried.duration,
             duration=tried.duration,
             failures=tried.failures,
             outputs=[self._output(name, text) for name, text in outputs],
             notes=tried.annotations(),
-            printed={name: _clean(_cut(text, PRINTED_LIMIT)) for name, text in outputs},
+            printed={name: clean(_cut(text, PRINTED_LIMIT)) for name, text in outputs},
             phases=tried.phases,
         )
 
@@ -375,11 +374,11 @@ class Reporter(Ending):
         self._written += 1
         path = os.path.join(self._outputs, f"{self._written}-{name}.txt")  # noqa: PTH118
         data = _cut(text, OUTPUT_LIMIT).encode("utf-8", "backslashreplace")
-        fd = _Real.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        fd = Real.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            _Real.write(fd, data)
+            Real.write(fd, data)
         finally:
-            _Real.close(fd)
+            Real.close(fd)
         return [name, path, len(data)]
 
 
@@ -401,8 +400,8 @@ class Try:
         self._notes = []
         self._properties = []
 
-    def add(self, report, root):
-        """Fold a report: of setup, call or teardown, of a subtest, or of a crash."""
+    def add(self, report, root, waited=0.0):
+        """Fold a report: of setup, call or teardown (that waited so long), of a subtest, or of a crash."""
         self.reports += 1
         if _is_subtest(report):  # a part of its test, which goes on; its time is in the call's
             if report.failed:
@@ -411,6 +410,8 @@ class Try:
             return
         self.started = self.started or getattr(report, "start", 0.0)
         duration = getattr(report, "duration", 0.0) or 0.0
+        if report.when == "teardown":
+            duration = max(0.0, duration - waited)
         self.phases.append([str(report.when), self.duration, duration])
         self.duration += duration
         sections = list(getattr(report, "sections", ()))
@@ -427,9 +428,9 @@ class Try:
                 self.failures.append(_failure(report, root, ""))
         elif report.skipped:
             self._skipped = True
-            self._notes.append(["skip", _skip_reason(report)] if xfail is None else ["xfail", _clean(str(xfail))])
+            self._notes.append(["skip", _skip_reason(report)] if xfail is None else ["xfail", clean(str(xfail))])
         elif xfail is not None and report.when == "call":
-            self._notes.append(["xpass", _clean(str(xfail))])
+            self._notes.append(["xpass", clean(str(xfail))])
 
     def status(self):
         """As pytest and its JUnit file judge: a failure is of the call, an error of what is around it."""
@@ -441,7 +442,7 @@ class Try:
 
     def annotations(self):
         """Why it was skipped and what was expected, then the user's properties."""
-        return self._notes + [[_clean(str(name)), _clean(str(value))] for name, value in self._properties]
+        return self._notes + [[clean(str(name)), clean(str(value))] for name, value in self._properties]
 
     def outputs(self):
         """What was captured in this try, by stream: pytest hands on what the tries before left as well."""
@@ -476,20 +477,20 @@ def _failure(report, root, prefix):
         lines = [line for line in stack.splitlines() if line.strip()]
         message = lines[-1].strip() if lines else "failed"
         location = getattr(report, "location", None) or ("", None, "")
-        place = _posix(location[0]) + ("" if location[1] is None else f":{location[1] + 1}")
+        place = posix(location[0]) + ("" if location[1] is None else f":{location[1] + 1}")
     message = prefix + (str(message) or "failed")
     if report.when == "teardown":
         message = "teardown: " + message
-    return [_clean(_cut(message, MESSAGE_LIMIT)), _clean(_cut(stack, STACK_LIMIT)), _clean(place)]
+    return [clean(_cut(message, MESSAGE_LIMIT)), clean(_cut(stack, STACK_LIMIT)), clean(place)]
 
 
 def _skip_reason(report):
     longrepr = getattr(report, "longrepr", None)
     text = str(longrepr[2] if isinstance(longrepr, (tuple, list)) and len(longrepr) == 3 else longrepr or "")
-    return _clean(re.sub(r"^Skipped: ", "", text))
+    return clean(re.sub(r"^Skipped: ", "", text))
 
 
-def _write_collector(spool, report):
+def write_collector(spool, report):
     """Write a collector that failed or was skipped; True when it was one."""
     try:
         if report.passed:
@@ -497,10 +498,10 @@ def _write_collector(spool, report):
         if report.skipped:
             longrepr = report.longrepr
             line = longrepr[1] if isinstance(longrepr, (tuple, list)) and isinstance(longrepr[1], int) else 0
-            spool.write("collect_skip", id=_clean(report.nodeid), reason=_skip_reason(report), line=line)
+            spool.write("collect_skip", id=clean(report.nodeid), reason=_skip_reason(report), line=line)
         else:
-            text = _clean(_cut(getattr(report, "longreprtext", "") or str(report.longrepr), STACK_LIMIT))
-            spool.write("collect_error", id=_clean(report.nodeid), text=text)
+            text = clean(_cut(getattr(report, "longreprtext", "") or str(report.longrepr), STACK_LIMIT))
+            spool.write("collect_error", id=clean(report.nodeid), text=text)
     except Exception:
         spool.trouble()
     return True
@@ -527,7 +528,7 @@ def _cut(text, limit):
     return f"{text[:head]}\n... {len(text) - limit} characters left out ...\n{text[head - limit :]}"
 
 
-def _clean(text):
+def clean(text):
     """Text that any file and database takes: no lone surrogates, no NUL."""
     if not text.isascii():
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")
@@ -536,17 +537,17 @@ def _clean(text):
 
 def _relative(path, root):
     path = str(path)
-    return _posix(path[len(root) + 1 :] if path.startswith(root + os.sep) else path)
+    return posix(path[len(root) + 1 :] if path.startswith(root + os.sep) else path)
 
 
-def _posix(path):
+def posix(path):
     return str(path).replace(os.sep, "/")
 
 
 _SETTINGS = _settings() if __name__ == "resit_pytest" else None
 if _SETTINGS:  # at once: a conftest.py may hang before pytest is configured
     try:
-        _offer_stacks(Spool(_SETTINGS["spool"]), _SETTINGS)
+        offer_stacks(Spool(_SETTINGS["spool"]), _SETTINGS)
     except Exception:
         traceback.print_exc()
 
