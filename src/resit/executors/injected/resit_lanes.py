@@ -38,6 +38,8 @@ HARMLESS = {
     "pytest_timeout",
 }
 """Plugins whose hooks at the end of a session have nothing to do with what was executed in it."""
+OF_FIXTURE = {"pytest_benchmark": "benchmark", "syrupy": "snapshot"}
+"""Plugins that collect what tests with their fixture did, for the end of the session."""
 CONTENT = {"pytest_rerunfailures", "pytest_retry"}
 """Plugins that hand the next test on without a look at it."""
 AT_THE_END = ("pytest_sessionfinish", "pytest_unconfigure", "pytest_runtestloop")
@@ -114,7 +116,7 @@ class Lanes:
         for item in session.items:
             items.setdefault(resit_pytest.clean(item.nodeid), item)
         self._reporter.plan(items)
-        reason = "" if self._settings["lanes"] == 1 else why_not_fork(session.config)
+        reason = "" if self._settings["lanes"] == 1 else why_not_fork(session.config, items)
         forks = self._settings["lanes"] > 1 and not reason
         self._spool.write("ready", forks=forks, reason=reason)
         self._commands.ring()
@@ -148,7 +150,7 @@ class Lanes:
                 continue
             sys.stdout.flush()
             sys.stderr.flush()
-            reason = why_not_fork(config)  # a look each time costs little
+            reason = why_not_fork(config, items)  # a look each time costs little
             pid = 0 if reason else os.fork()
             if reason:
                 self._spool.write("lane_over", lane=command["lane"], status=1, reason=reason)
@@ -364,7 +366,7 @@ def own_loop(config):
     return ""
 
 
-def why_not_fork(config):
+def why_not_fork(config, items):
     """What speaks against forks of this process; empty: nothing."""
     if not sys.platform.startswith("linux"):
         return "this system's processes are not made for it"
@@ -374,7 +376,7 @@ def why_not_fork(config):
         return "coverage or a debugger follows what is executed"
     for name in AT_THE_END:
         for impl in getattr(config.hook, name).get_hookimpls():
-            if _foreign(impl.plugin) and _name(impl.plugin).partition(".")[0] not in HARMLESS:
+            if _foreign(impl.plugin) and not _harmless(_name(impl.plugin).partition(".")[0], items):
                 return f"{_name(impl.plugin)} has a {name}"
     if threading.active_count() > 1 or len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
         names = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
@@ -399,6 +401,12 @@ def wants_to_know(config):
             if "nextitem" in impl.argnames and _foreign(impl.plugin) and not known:
                 return True
     return False
+
+
+def _harmless(name, items):
+    if name not in OF_FIXTURE:
+        return name in HARMLESS
+    return not any(OF_FIXTURE[name] in getattr(item, "fixturenames", ()) for item in items.values())
 
 
 def _foreign(plugin):
