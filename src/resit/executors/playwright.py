@@ -139,7 +139,7 @@ class PlaywrightSession:
         while not self._stopped and (tests := fold.next_tests()):
             output = _Output(sink)
             try:
-                exit_ = await self._execute(tests, fold, output, sink, watch)
+                exit_ = await self._execute(batch, tests, fold, output, sink, watch)
             except asyncio.CancelledError:
                 _emit(sink, fold.flush())
                 raise
@@ -155,11 +155,18 @@ class PlaywrightSession:
         return BatchEnd(tuple(fold.problems))
 
     async def _execute(
-        self, tests: tuple[PlannedTest, ...], fold: BatchFold, output: "_Output", sink: Sink, watch: Watch
+        self,
+        batch: Batch,
+        tests: tuple[PlannedTest, ...],
+        fold: BatchFold,
+        output: "_Output",
+        sink: Sink,
+        watch: Watch,
     ) -> Exit:
         suite, installation = self._suite, self._installation
         paths = command.Paths.new(suite.scratch, installation.release)
-        command.prepare(suite, installation, paths, tests)
+        seconds = [batch.expected.get(test.id, batch.usual) for test in tests] if self._lanes > 1 else []
+        command.prepare(suite, installation, paths, tests, seconds)
         self._current = _Process(
             command.run_command(suite, installation, paths, tests, self._lanes),
             suite,

@@ -1,5 +1,6 @@
 """Where Playwright is installed, what its version can do, and how it is called for a listing or a batch."""
 
+import contextlib
 import json
 import os
 import pwd
@@ -33,6 +34,8 @@ _OLDEST = (1, 44)
 _LAST_FAILED_FILE = (1, 61)
 _PREPROCESS = (1, 62)
 _ADD_REPORTER = (1, 63)
+_LATEST = (1, 65)
+"""The newest release that was tried: what is not public may be different in later ones."""
 
 _MOST_FILES = 200
 _MOST_FILE_TEXT = 60_000
@@ -62,6 +65,7 @@ class Paths:
     output: Path
     attachments: Path
     last_run: Path
+    gate: Path
 
     @classmethod
     def new(cls, scratch: Path, release: tuple[int, int]) -> "Paths":
@@ -77,6 +81,7 @@ class Paths:
             output=output,
             attachments=scratch / f"attachments-{name}",
             last_run=last_run,
+            gate=scratch / f"gate-{name}",
         )
 
 
@@ -154,8 +159,17 @@ def _reporter_by_option(installation: Installation) -> bool:
     return installation.release >= _ADD_REPORTER and "," not in str(REPORTER)
 
 
-def prepare(suite: Suite, installation: Installation, paths: Paths, tests: Sequence[PlannedTest] | None) -> None:
-    """Write what the reporter and the selection need: ``tests`` are to be executed, None asks for the listing."""
+def prepare(
+    suite: Suite,
+    installation: Installation,
+    paths: Paths,
+    tests: Sequence[PlannedTest] | None,
+    seconds: Sequence[float] = (),
+) -> None:
+    """Write what the reporter and the selection need: ``tests`` are to be executed, None asks for the listing.
+
+    ``seconds`` that each of them is expected to take: the longest begin first. Without: as Playwright does it.
+    """
     ids = [test.id for test in tests or ()]
     paths.attachments.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -164,11 +178,25 @@ def prepare(suite: Suite, installation: Installation, paths: Paths, tests: Seque
         "attachments": str(paths.attachments),
         "workdir": os.path.realpath(suite.workdir),
         "ids": ids,
+        "dispatch": _dispatch(installation, paths, seconds) if seconds else None,
     }
     paths.settings.write_text(json.dumps(settings), "utf-8")
     if tests is not None and installation.release < _PREPROCESS:
         paths.last_run.parent.mkdir(parents=True, exist_ok=True)
         paths.last_run.write_text(json.dumps({"status": "failed", "failedTests": ids}), "utf-8")
+
+
+def _dispatch(installation: Installation, paths: Paths, seconds: Sequence[float]) -> dict[str, Any]:
+    """What the injected code does to Playwright's dispatcher."""
+    if installation.release < _PREPROCESS:
+        order = "groups"
+    else:
+        order = "suites" if installation.release <= _LATEST else "files"
+    gate = ""
+    with contextlib.suppress(OSError):  # a file system without: then all workers start at once
+        os.mkfifo(paths.gate, 0o600)
+        gate = str(paths.gate)
+    return {"order": order, "seconds": [round(s, 3) for s in seconds], "gate": gate}
 
 
 def list_command(suite: Suite, installation: Installation, paths: Paths) -> list[str]:

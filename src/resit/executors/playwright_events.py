@@ -49,6 +49,7 @@ def planned_tests(line: dict[str, Any]) -> tuple[PlannedTest, ...]:
             tags=tuple(test["tags"]),
             line=test["line"],
             unit=test["unit"],
+            apart=test["apart"],
         )
         for test in line["tests"]
     )

@@ -77,6 +77,23 @@ class ResitReporter {
       this._workdir = fs.realpathSync(settings.workdir);
       this._write({ t: 'sign' });
     });
+    this._guard(() => this._dispatch());
+  }
+
+  /** Gets hold of Playwright's dispatcher, where several workers share the batch. */
+  _dispatch() {
+    const wanted = settings.dispatch;
+    if (!wanted)
+      return;
+    const dispatch = require('./resit_dispatch.cjs');
+    const known = new Map(settings.ids.map((id, place) => [id, wanted.seconds[place]]));
+    const seconds = test => known.get(test.id) || 0;
+    if (wanted.order === 'groups')
+      dispatch.orderGroups(seconds);
+    else
+      this._order = (suite, workers) => dispatch.orderSuites(suite, seconds, workers, wanted.order === 'files');
+    if (wanted.gate)
+      dispatch.stageStarts(wanted.gate);
   }
 
   printsToStdio() {
@@ -103,7 +120,9 @@ class ResitReporter {
         }
       }
       for (const test of suite.allTests())
-        this._serialRoot(test); // asks for the modes while Playwright answers
+        this._apart(test); // asks for the modes while Playwright answers
+      if (this._order)
+        this._natural = this._order(suite, config.workers);
     });
     this._testRun = null;
   }
@@ -124,6 +143,7 @@ class ResitReporter {
   }
 
   onBegin(config, suite) {
+    this._guard(() => this._natural && this._natural());
     this._guard(() => {
       this._config = config;
       this._suite = suite;
@@ -255,6 +275,7 @@ class ResitReporter {
       tags: [...new Set(test.tags || [])],
       line: (test.location && test.location.line) || 0,
       unit: this._unit(test),
+      apart: this._apart(test),
     };
   }
 
@@ -318,6 +339,17 @@ class ResitReporter {
       this._modes.set(suite, mode);
     }
     return mode;
+  }
+
+  /** Whether the test may be executed in another process than the rest of its file, with its serial group. */
+  _apart(test) {
+    const root = this._serialRoot(test);
+    for (let suite = root ? root.parent : test.parent; suite; suite = suite.parent) {
+      const mode = this._mode(suite);
+      if (mode && mode !== 'none')
+        return mode === 'parallel';
+    }
+    return false;
   }
 
   _unit(test) {
