@@ -252,7 +252,7 @@ async def running(server: Server) -> AsyncGenerator[Address]:
             steward.keep(Dispatch(server.store, broker, signals, server.planner, telemetry).run),
             steward.keep(Reconciler(recovery, broker, signals, telemetry, server.services.html).run),
             steward.keep(Notifying(notices, notifier, signals, telemetry).run),
-            steward.keep(Storyteller(stories, server.clock, telemetry, server.tracer).run),
+            steward.keep(Storyteller(stories, server.clock, telemetry, server.tracer, signals).run),
             steward.keep(Tidying(server.services.retention, telemetry).run),
             steward.keep(Scheduler(server.services.schedules, server.services.queue, signals, telemetry).run),
         ]

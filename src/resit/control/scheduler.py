@@ -12,6 +12,8 @@ from resit.services.schedules import Fired, Schedules
 
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 1.0
+LOOK_SECONDS = 5.0
+"""How often this looks while nothing is due soon."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0
 """How long a schedule is left alone that can't be fired for a fault: it stays due, and others go on."""
 
@@ -34,7 +36,20 @@ class Scheduler:
                 log.warning("schedules wait: %s", away)
             except Exception:
                 log.exception("looking for what is due failed; it goes on")
-            await asyncio.sleep(EVERY_SECONDS)
+            if await self._quiet():
+                await self._signals.wait_times(LOOK_SECONDS)
+            else:
+                await asyncio.sleep(EVERY_SECONDS)
+
+    async def _quiet(self) -> bool:
+        """True when nothing will be due before the next look but one."""
+        try:
+            return not await asyncio.to_thread(self._soon)
+        except Unavailable:
+            return False
+
+    def _soon(self) -> bool:
+        return self._schedules.soon(2 * LOOK_SECONDS) or self._queue.soon(2 * LOOK_SECONDS)
 
     async def once(self) -> None:
         """One look: all that is due now begins."""

@@ -13,6 +13,8 @@ class Signals:
         self._loop = asyncio.get_running_loop()
         self._outbox = asyncio.Event()
         self._notices = asyncio.Event()
+        self._ends = asyncio.Event()
+        self._times = asyncio.Event()
         self.peers = False
         """True while somebody takes what is told to other control planes."""
         self._peers = asyncio.Event()
@@ -28,7 +30,7 @@ class Signals:
         self.notices()
 
     def _tell_outbox(self) -> None:
-        self._outbox.set()
+        self._wake()
         if self.peers:
             self._outbox_for_peers = True
             self._peers.set()
@@ -52,8 +54,13 @@ class Signals:
         """Another control plane tells; called in the event loop."""
         self._tell(runs)
         if outbox:
-            self._outbox.set()
+            self._wake()
             self._notices.set()
+
+    def _wake(self) -> None:
+        """Who makes or ends a run, or says when one begins, has something in the outbox as well."""
+        for event in (self._outbox, self._ends, self._times):
+            event.set()
 
     async def wait_peers(self) -> None:
         """Until there is something to tell other control planes."""
@@ -84,6 +91,14 @@ class Signals:
     async def wait_notices(self, seconds: float) -> None:
         """Until :meth:`outbox` or :meth:`notices` was called, or ``seconds`` have passed."""
         await _wait(self._notices, seconds)
+
+    async def wait_ends(self, seconds: float) -> None:
+        """Until a run may have ended, or ``seconds`` have passed."""
+        await _wait(self._ends, seconds)
+
+    async def wait_times(self, seconds: float) -> None:
+        """Until there may be another time at which something begins, or ``seconds`` have passed."""
+        await _wait(self._times, seconds)
 
     def watch(self, run: int) -> asyncio.Event:
         """An event that is set whenever the run changes; give it back with :meth:`unwatch`."""

@@ -18,7 +18,7 @@ NAME = "steward"
 LEASE_SECONDS = 4.0
 """How long after its death the duty stays with a control plane."""
 EVERY_SECONDS = 1.0
-LOOK_SECONDS = 0.25
+LEAST_SECONDS = 0.02
 PRESENT_SECONDS = 5.0
 """How often a control plane says that it is there."""
 
@@ -49,7 +49,7 @@ class Steward:
             task = asyncio.create_task(work())
             try:
                 while self.mine:
-                    await asyncio.sleep(LOOK_SECONDS)
+                    await asyncio.sleep(max(self._until - time.monotonic(), LEAST_SECONDS))
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)

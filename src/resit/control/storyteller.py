@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from threading import Lock
 
+from resit.control.signals import Signals
 from resit.domain.errors import Unavailable
 from resit.domain.status import Outcome
 from resit.domain.trace import Ended, trace_of
@@ -17,6 +18,8 @@ from resit.telemetry import bound
 
 log = logging.getLogger(__name__)
 EVERY_SECONDS = 1.0
+LOOK_SECONDS = 5.0
+"""How often this looks without a hint that a run has ended."""
 AT_ONCE = 100
 MOST_SPANS = 1_000
 """Attempts, and results, of a run that become spans; the results that went wrong come first."""
@@ -31,8 +34,16 @@ MOST_WAITING = 1_000
 class Storyteller:
     """One loop a control plane. ``tracer`` None: nobody takes traces."""
 
-    def __init__(self, stories: Stories, clock: Clock, telemetry: Telemetry, tracer: Tracer | None = None) -> None:
+    def __init__(
+        self,
+        stories: Stories,
+        clock: Clock,
+        telemetry: Telemetry,
+        tracer: Tracer | None = None,
+        signals: Signals | None = None,
+    ) -> None:
         self._stories, self._clock, self._telemetry, self._tracer = stories, clock, telemetry, tracer
+        self._signals = signals
         self._waiting: dict[int, Ended] = {}
         self._pause = 0.0
         self._again_at = 0.0
@@ -49,6 +60,8 @@ class Storyteller:
             except Exception:
                 log.exception("telling of runs failed; it goes on")
             await asyncio.sleep(EVERY_SECONDS)
+            if self._signals is not None and not self._waiting:
+                await self._signals.wait_ends(LOOK_SECONDS)
 
     def once(self) -> int:
         """One look; how many runs had ended since the last one."""

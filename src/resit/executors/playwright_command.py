@@ -188,10 +188,8 @@ def prepare(
 
 def _dispatch(installation: Installation, paths: Paths, seconds: Sequence[float]) -> dict[str, Any]:
     """What the injected code does to Playwright's dispatcher."""
-    if installation.release < _PREPROCESS:
-        order = "groups"
-    else:
-        order = "suites" if installation.release <= _LATEST else "files"
+    later = "suites" if installation.release <= _LATEST else "files"
+    order = "groups" if installation.release < _PREPROCESS else later
     gate = ""
     with contextlib.suppress(OSError):  # a file system without: then all workers start at once
         os.mkfifo(paths.gate, 0o600)

@@ -39,6 +39,12 @@ class Queue:
                     changed += desk.file()
         return changed, now
 
+    def soon(self, seconds: float) -> bool:
+        """True when a delayed run's time comes within so many seconds."""
+        now = self._clock.now()
+        with self._store.read() as tx:
+            return bool(tx.runs.come_due(now, now + seconds))
+
     def change(
         self,
         principal: Principal,

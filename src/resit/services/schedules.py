@@ -209,6 +209,11 @@ class Schedules:
         with self._store.read() as tx:
             return tx.schedules.due(self._clock.now(), AT_ONCE)
 
+    def soon(self, seconds: float) -> bool:
+        """True when a schedule is due within so many seconds."""
+        with self._store.read() as tx:
+            return bool(tx.schedules.due(self._clock.now() + seconds, 1))
+
     def fire(self, schedule: Schedule) -> Fired | None:
         """Make the run that is due; None when another control plane did, or the schedule was changed meanwhile.
 

@@ -1,4 +1,4 @@
-"""How a batch of Playwright tests is shared out over the workers of its process: order, starts, and what stays whole."""
+"""How a batch of Playwright tests is shared out over the workers of its process: order, starts, what stays whole."""
 
 import asyncio
 import json
