@@ -134,8 +134,8 @@ def test_long():
 """
 DEAF = """
 import os, signal, time
-signal.signal(signal.SIGINT, signal.SIG_IGN)
 def test_deaf():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with open(os.environ["PIDS"], "a") as file: file.write(f"{os.getpid()}\\n")
     time.sleep(600)
 """

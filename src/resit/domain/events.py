@@ -156,9 +156,13 @@ class DidNotRun:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A piece of what the test processes (or checkout and setup) printed; whole lines, control codes kept."""
+    """A piece of what the test processes (or checkout and setup) printed; whole lines, control codes kept.
+
+    ``lane``: which of a session's lanes printed it (0-based), where lanes that share batches print apart.
+    """
 
     text: str
+    lane: int = 0
 
 
 TestEvent = TestStarted | TestResult | NotFound | DidNotRun

@@ -19,6 +19,9 @@ from resit.domain.plan import PlannedTest
 MARGIN = 1.5
 """How much earlier than its expected duration asks for a long piece begins: expectations are wrong."""
 
+LEAST_CRITICAL = 0.1
+"""Seconds; whatever is shorter is not worth a step out of the suite's order."""
+
 CLEARLY = 1.25
 """So much longer than the next one in its file must a piece be for a lane to leave that file."""
 
@@ -132,7 +135,9 @@ class Pull:
     def _critical(self) -> _Piece | None:
         """The piece that the end waits for if it does not begin now."""
         piece = _top(self._longest)
-        return piece if piece is not None and piece.seconds * self._lanes * MARGIN >= self._seconds else None
+        if piece is None or self._lanes == 1 or piece.seconds < LEAST_CRITICAL:
+            return None
+        return piece if piece.seconds * self._lanes * MARGIN >= self._seconds else None
 
     def _file(self, lane: int) -> _File | None:
         """The file that ``lane`` goes to: the longest untouched one, else where help is wanted most."""

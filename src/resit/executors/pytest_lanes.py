@@ -11,10 +11,11 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from resit.domain.events import Event, Log
+from resit.domain.events import Event, Log, Setting, TestResult
 from resit.domain.plan import PlannedTest
 from resit.executors.process import Exit, SpoolTail
 from resit.executors.pytest_batches import BatchesSession
@@ -234,7 +235,7 @@ class LanesSession:
         limits = next((opened.batch.limits for opened in self._work.open.values()), Limits())
         watch = Watch(Limits(stall=limits.stall), tell=self._alive)
         channel = Channel(self._folder / f"{self._count}", self._bell.path)
-        member = self._members[lane] = Member(self._count, channel, watch, self._command.suite.workdir)
+        member = self._members[lane] = Member(self._count, lane, channel, watch, self._command.suite.workdir)
         member.progress.stalls, member.progress.barren = self._stalls, self._barren
         return member
 
@@ -380,7 +381,7 @@ class LanesSession:
 
     def _log(self, member: Member, event: Event) -> None:
         if opened := self._work.opened(member.last):
-            opened.sink(event)
+            opened.sink(replace(event, lane=member.lane) if isinstance(event, Log) else event)
 
     def _drain(self) -> None:
         for member in [*self._members.values(), *([self._host] if self._host else [])]:
@@ -424,6 +425,8 @@ class LanesSession:
     def _about_tests(self, member: Member, line: Mapping[str, Any]) -> None:
         progress = member.progress
         for event in progress.line(dict(line)):
+            if isinstance(event, TestResult) and self._lanes > 1:
+                event = replace(event, setting=Setting(worker=member.number, parallel=member.lane))  # noqa: PLW2901
             self._work.tell(event)
         if line["kind"] == "collect_error":
             self._broken[line["id"]] = line["text"]

@@ -158,8 +158,9 @@ class Forked:
 class Member:
     """A process of a session: what it was given, how far it is, and what is known of it."""
 
-    def __init__(self, number: int, channel: Channel, watch: Watch, root: Path) -> None:
+    def __init__(self, number: int, lane: int, channel: Channel, watch: Watch, root: Path) -> None:
         self.number = number
+        self.lane = lane
         self.channel = channel
         self.watch = watch
         self.progress = Progress(())

@@ -130,6 +130,11 @@ class Recovery:
             if fence is not None and just_lost:
                 desk.tx.batches.save_attempt(replace(fence, state=AttemptState.LOST))
                 done = True
+            if not desk.tx.ledger.open_of_batch(run.id, state.number):
+                # Its worker was lost between its last result and the word of its end, and there is nothing to execute.
+                desk.tx.batches.end(run.id, state.number)
+                done = True
+                continue
             if fence is not None and desk.tx.batches.losses(run.id, state.number) >= MAX_LOSSES:
                 # As they were left: what was being executed is told from what had not begun.
                 run = self._lose(desk, run, state.number, fence.worker)

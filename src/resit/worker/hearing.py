@@ -40,7 +40,7 @@ class Hearing:
         self._pulse.beat()
         event = self._work.scrubber.event(event)
         if isinstance(event, Log):
-            self.log(event.text)
+            self.log(event.text, event.lane)
             return
         found = self._as_stopped(event)
         if found is None:
@@ -50,10 +50,10 @@ class Hearing:
             self._uploads.update(asyncio.create_task(self._send(a)) for a in found.attachments)
         self._work.reporter.event(self._claim, self._about, found)
 
-    def log(self, text: str) -> None:
-        """Pass on what was printed."""
+    def log(self, text: str, lane: int = 0) -> None:
+        """Pass on what was printed, in the log of the shard whose lane it is."""
         if text:
-            self._work.reporter.log(int(self._about["shard"]), text)
+            self._work.reporter.log(self._work.shard_of(lane, int(self._about["shard"])), text)
 
     async def uploaded(self) -> None:
         """Wait for the uploads; not for long when the work is stopped, and then what is not done is given up."""

@@ -50,7 +50,7 @@ class Scrubber:
             return event
         match event:
             case Log():
-                return Log(self.text(event.text))
+                return replace(event, text=self.text(event.text))
             case NotFound() | DidNotRun():
                 return replace(event, reason=self.text(event.reason))
             case TestResult():

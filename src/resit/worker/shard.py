@@ -73,6 +73,10 @@ class ShardWork(RunWork):
             found.append((self.run, shard, number, round(now - began, 1)))
         return found
 
+    def shard_of(self, lane: int, shard: int) -> int:
+        """See :meth:`RunWork.shard_of`."""
+        return self.shards[lane][0] if 0 < lane < len(self.shards) else shard
+
     def wind_up(self) -> bool:
         """No further batch is taken; without a session none has begun."""
         self.draining = True

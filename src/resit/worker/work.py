@@ -101,6 +101,11 @@ class RunWork:
         self._workspace: Workspace | None = None
         self._private: list[Path] = []
 
+    def shard_of(self, lane: int, shard: int) -> int:
+        """The number of the shard whose lane that is; ``shard`` if there is no such lane."""
+        del lane
+        return shard
+
     async def prepare(self, shard: int) -> tuple[dict[str, Any], Executor, Suite]:
         """The run's specification, and its suite ready on this machine.
 

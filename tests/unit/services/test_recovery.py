@@ -77,6 +77,19 @@ def test_a_batch_under_way_is_left_alone(world: World) -> None:
     assert not world.recovery.repair(run.id, NOTHING)
 
 
+def test_a_worker_that_is_lost_after_its_last_result_leaves_nothing_to_execute(world: World) -> None:
+    """The word of the end of its process is lost with it; nobody is sent to wait for it."""
+    run = running(world)
+    for claim, batch, test in (("x", 1, "a::1"), ("y", 2, "b::1")):
+        start(world, run, claim, batch)
+        world.report({**world.voice(run, batch, claim), "what": "batch.events", "events": [passed(test)]})
+    world.report({**world.voice(run, 2, "y"), "what": "batch.ended"})
+    assert world.run(run.id).status is RunStatus.RUNNING
+    world.clock.turn(LEASE_SECONDS + 1)
+    assert world.recovery.repair(run.id, everything(run))
+    assert (world.run(run.id).status, world.run(run.id).verdict) == (RunStatus.FINISHED, Verdict.PASSED)
+
+
 def test_a_worker_that_is_heard_of_keeps_its_batch_for_as_long_as_it_takes(world: World) -> None:
     run = running(world)
     start(world, run, "x")
