@@ -130,6 +130,11 @@ class Resit:
         self._server.start("--slots", str(slots))
         self._token = self._server.cli("token", "create", "--all-projects").strip()
 
+    @property
+    def pid(self) -> int:
+        """Of the server."""
+        return self._server.process.pid if self._server.process else 0
+
     def stop(self) -> None:
         """End it."""
         self._server.stop()

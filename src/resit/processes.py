@@ -152,8 +152,11 @@ def has_proc() -> bool:
 _prctl: Any = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
-def child_setup() -> Callable[[], None]:
-    """What the child does between fork and exec. Everything is looked up before: little is safe after a fork."""
+def child_setup(nice: int = 0) -> Callable[[], None]:
+    """What the child does between fork and exec. Everything is looked up before: little is safe after a fork.
+
+    ``nice``: so much less processor time it wants than others that want some.
+    """
     parent = os.getpid()
     prctl = _prctl
 
@@ -164,6 +167,8 @@ def child_setup() -> Callable[[], None]:
             prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != parent:
                 os._exit(1)
+        if nice:
+            os.nice(nice)
         # An ignored SIGINT (a worker started with & by a shell) would be inherited, and the polite stop never heard.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)

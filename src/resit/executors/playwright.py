@@ -23,6 +23,7 @@ from resit.plugin import Batch, BatchEnd, CollectionFailed, ExecutorError, Listi
 
 __all__ = ["PlaywrightExecutor", "PlaywrightSession"]
 
+_AFTER_TESTS = 10  # how much reports give way to tests, as nice(1) counts
 _DISPATCH_COST = 2.4
 _TAIL = 3000
 _MOST_ERRORS = 10
@@ -85,6 +86,7 @@ class PlaywrightExecutor:
             suite,
             command.merge_environment(suite, to),
             Watch(suite.limits, "report"),
+            _AFTER_TESTS,
         )
         exit_ = await process.run(paths, lambda _: None, output.write)
         if process.over is not None:
@@ -205,7 +207,8 @@ class PlaywrightSession:
 class _Process:
     """One call of Playwright, from its start until nothing of it is left."""
 
-    def __init__(self, argv: list[str], suite: Suite, env: dict[str, str], watch: Watch) -> None:
+    def __init__(self, argv: list[str], suite: Suite, env: dict[str, str], watch: Watch, nice: int = 0) -> None:
+        self._nice = nice
         self._argv = argv
         self._suite = suite
         self._env = env
@@ -230,7 +233,12 @@ class _Process:
         """
         try:
             process = await TestProcess.start(
-                self._argv, cwd=self._suite.workdir, env=self._env, on_output=on_output, on_sign=self._watch.sign
+                self._argv,
+                cwd=self._suite.workdir,
+                env=self._env,
+                on_output=on_output,
+                on_sign=self._watch.sign,
+                nice=self._nice,
             )
         except OSError as error:
             raise ExecutorError(f"Playwright could not be started: {error}") from error

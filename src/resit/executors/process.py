@@ -83,12 +83,13 @@ class TestProcess:
         env: Mapping[str, str],
         on_output: Callable[[str], None],
         on_sign: Callable[[], None] = lambda: None,
+        nice: int = 0,
     ) -> Self:
         """Start ``argv`` in ``cwd`` with exactly ``env`` (and a marker); stdin is empty.
 
         ``on_output`` gets what it prints, stdout and stderr joined, as text of one or more whole lines, each with its
-        line end; ``on_sign`` is called for any output, be it half a line. Raises :class:`OSError` when the program
-        can't be started.
+        line end; ``on_sign`` is called for any output, be it half a line. ``nice``: by so much it gives way to others.
+        Raises :class:`OSError` when the program can't be started.
         """
         marker = secrets.token_hex(16)
         reading, writing = os.pipe()
@@ -103,7 +104,7 @@ class TestProcess:
                 stdout=writing,
                 stderr=writing,
                 start_new_session=True,
-                preexec_fn=child_setup(),
+                preexec_fn=child_setup(nice),
             )
         except BaseException:
             os.close(reading)

@@ -148,8 +148,11 @@ class Agent:
             self._start(work, 1, work.execute(delivery))
             return
         if job.kind == "report":
+            # One report is made beside the tests, and gives way to them; its slot is theirs.
+            slots = int(any(isinstance(work, ReportWork) for work in self._works))
+            self._used -= 1 - slots
             report = ReportWork(self._tools, job.run, self._held)
-            self._start(report, 1, report.execute(delivery))
+            self._start(report, slots, report.execute(delivery))
             return
         for known in self._works:
             if isinstance(known, ShardWork) and known.run == job.run and known.joinable:

@@ -20,8 +20,10 @@ from resit.worker.work import STOP_SECONDS, RunOver, RunWork, Tools, ask
 from resit.worker.workspace import WorkspaceError
 
 log = logging.getLogger(__name__)
-JOIN_SECONDS = 0.05
-"""How long the first lane of a run waits for the others of this worker, after the workspace is ready."""
+JOIN_SECONDS = 0.1
+"""So long nobody has joined when the lanes of a run begin that are there; after the workspace is ready."""
+JOINED_SECONDS = 1.0
+LOOK_FOR_SECONDS = 0.01
 NO_MORE_SECONDS = 0.3
 """A lane that gets no batch within this time leaves."""
 OPEN_SECONDS = 120.0
@@ -135,8 +137,7 @@ class ShardWork(RunWork):
         try:
             spec, executor, suite = await self.prepare(first)
             self.reporter.put(self.claim, "shard.started", commit=self.commit, branch=self.branch)
-            if free > 0 and len(self.shards) < spec["total_shards"]:
-                await asyncio.sleep(JOIN_SECONDS)
+            await self._joined(min(1 + max(free, 0), int(spec["total_shards"])))
             self.joinable = False
             self.session = await self._open(executor, suite)
         except RunOver:
@@ -161,6 +162,15 @@ class ShardWork(RunWork):
                     await session.close()
             except TimeoutError:
                 log.error("run %s: the executor did not close its session within %.0f s", self.run, STOP_SECONDS)
+
+    async def _joined(self, most: int) -> None:
+        """Until so many shards are here, or no more come: a session has its number of lanes for good."""
+        began = last = time.monotonic()
+        count = len(self.shards)
+        while count < most and time.monotonic() - last < JOIN_SECONDS and time.monotonic() - began < JOINED_SECONDS:
+            await asyncio.sleep(LOOK_FOR_SECONDS)
+            if len(self.shards) != count:
+                count, last = len(self.shards), time.monotonic()
 
     async def _open(self, executor: Executor, suite: Suite) -> Session:
         self.pulse.begin(Limits(total=OPEN_SECONDS))
