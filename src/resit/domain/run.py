@@ -140,6 +140,12 @@ class Run:
         return self.problems[-1].message if self.problems else "the run was over"
 
     @property
+    def batches_at_once(self) -> int:
+        """How many of its batches may be with workers at a time. Lanes that share batches take the next one when there
+        is little left to begin: each may still have a test of another, and what is done may wait to be reported."""
+        return 4 * self.total_shards + 8 if self.facts.shares_process else self.total_shards
+
+    @property
     def error(self) -> Problem | None:
         """The first problem outside any test: why the run was not carried through."""
         return self.problems[0] if self.problems else None

@@ -227,7 +227,7 @@ def _hand_out(desk: Desk, run: Run, resolution: Resolution, expected: Mapping[st
     if not cut:
         return desk.close(run)
     desk.tx.batches.add(run.id, range(1, len(cut) + 1))
-    message = Outgoing(kind="consumer", run_id=run.id, pool=run.pool, number=lanes)
+    message = Outgoing(kind="consumer", run_id=run.id, pool=run.pool, number=run.batches_at_once)
     desk.tx.outbox.add(
         message,
         *(replace(message, kind="batch", number=n) for n in range(1, len(cut) + 1)),

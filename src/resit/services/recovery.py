@@ -145,13 +145,13 @@ class Recovery:
                 run = desk.restart(run, rows)
             waiting = True
             if state.number not in held.batches:
-                message = Outgoing(kind="consumer", run_id=run.id, pool=run.pool, number=run.total_shards)
+                message = Outgoing(kind="consumer", run_id=run.id, pool=run.pool, number=run.batches_at_once)
                 desk.tx.outbox.add(message, replace(message, kind="batch", number=state.number))
                 done = missing = True
         if waiting and not any(job.kind == "shard" for job in held.jobs):
             shard = Outgoing(kind="shard", run_id=run.id, pool=run.pool, number=1)
             if self._are_in_vain(run.id, doubtful=not (missing or others)):
-                desk.tx.outbox.add(replace(shard, kind="consumer", number=run.total_shards, data=ANEW))
+                desk.tx.outbox.add(replace(shard, kind="consumer", number=run.batches_at_once, data=ANEW))
             desk.tx.outbox.add(shard)
             done = True
         if done:

@@ -167,16 +167,18 @@ class Ledger:
     def expected(self, project_id: int, environment_id: int, tests: Sequence[str]) -> Mapping[str, float]:
         found: dict[str, float] = {}
         ages = [_D.c[f"seconds_{age}"] for age in range(timing.KEPT)]
-        here = (_D.c.project_id == project_id) & (_D.c.environment_id == environment_id) & (_D.c.test == _C.c.test)
         for some in slices(tests):
-            # By way of the names, for SQLite's planner: see _look_up.
+            # Outer joins by way of the names, for SQLite's planner: see _look_up.
             names = listed(self._db, some)
-            known = (_C.c.project_id == project_id) & (_C.c.test == names.c.value)
-            query = select(_C.c.test, _C.c.expected, *ages).select_from(names.join(_C, known).outerjoin(_D, here))
-            for row in self._db.execute(query).mappings():
-                recent: list[float] = [row[age] for age in ages if row[age] is not None]
-                if recent or row[_C.c.expected] is not None:
-                    found[row[_C.c.test]] = timing.expected(recent) if recent else row[_C.c.expected]
+            case = (_C.c.project_id == project_id) & (_C.c.test == names.c.value)
+            here = (_D.c.project_id == project_id) & (_D.c.environment_id == environment_id)
+            found_at = names.outerjoin(_C, case).outerjoin(_D, here & (_D.c.test == names.c.value))
+            for test, before, *seconds in self._db.execute(
+                select(names.c.value, _C.c.expected, *ages).select_from(found_at)
+            ):
+                recent: list[float] = [known for known in seconds if known is not None]
+                if recent or before is not None:
+                    found[test] = timing.expected(recent) if recent else before
         return found
 
     def learn(self, project_id: int, run: Run) -> None:

@@ -223,18 +223,31 @@ class _Lane:
     async def run(self) -> None:
         """Pull batches until none is left."""
         bind(shard=self._shard)
+        if self._session.shares_process:
+            await self._share()
+            return
+        while (delivery := await self._next()) is not None:
+            await self._take(delivery, asyncio.Event())
+
+    async def _share(self) -> None:
+        """Batches beside each other, one more whenever the session is hungry."""
+        running: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as batches:
-            while (delivery := await self._next()) is not None:
-                if not self._session.shares_process:
-                    await self._take(delivery, asyncio.Event())
+            while True:
+                if (delivery := await self._next()) is not None:
+                    begun = asyncio.Event()
+                    task = batches.create_task(self._take(delivery, begun))
+                    task.add_done_callback(lambda _, begun=begun: begun.set())
+                    running.add(task)
+                    await begun.wait()
+                    await self._session.hungry()
                     continue
-                begun = asyncio.Event()
-                task = batches.create_task(self._take(delivery, begun))
-                task.add_done_callback(lambda _, begun=begun: begun.set())
-                await begun.wait()
-                await self._session.hungry()
-            if self._session.shares_process:
                 await self._session.last()
+                running = {task for task in running if not task.done()}
+                if not running:
+                    return
+                # The broker may hold more, and give it when what is out is done.
+                await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
 
     async def _next(self) -> Delivery | None:
         """The next batch; None when there is no more for this lane."""
