@@ -115,6 +115,8 @@ class Reporter:
         """Nothing more will be said."""
         self._abandoned = False
         self._queue: list[dict[str, Any]] = []
+        self._growing: dict[tuple[str, str | int], dict[str, Any]] = {}
+        """Reports in the queue that more of the same kind can go into: events by claim, logs by shard."""
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -127,33 +129,42 @@ class Reporter:
         """Report something."""
         if self._abandoned:
             return
+        self._growing.pop(("events", claim), None)  # what is said later of a batch comes later
         self._queue.append({"run": self.run, "claim": claim, "what": what, **members})
         self._empty.clear()
         self._wake.set()
 
     def event(self, claim: str, about: Mapping[str, Any], event: TestEvent) -> None:
-        """Report an event of a batch; events that follow each other share a message."""
+        """Report an event of a batch; the events of a moment share a message."""
         data = wire.to_wire(event)
-        last = self._queue[-1] if self._queue else None
-        if last is not None and last["what"] == "batch.events" and last["claim"] == claim:
-            last["events"].append(data)
+        growing = self._growing.get(("events", claim))
+        if growing is not None:
+            growing["events"].append(data)
         else:
             self.put(claim, "batch.events", **about, events=[data])
+            self._grows("events", claim)
         self._wake.set()
 
+    def _grows(self, kind: str, of: str | int) -> None:
+        if self._queue:  # nothing is put after the last word
+            self._growing[kind, of] = self._queue[-1]
+
     def log(self, shard: int, text: str) -> None:
-        """Report what was printed; pieces that follow each other share a message."""
-        last = self._queue[-1] if self._queue else None
-        if last is not None and last["what"] == "log" and last["shard"] == shard and len(last["text"]) < MAX_BYTES // 4:
-            last["text"] += text
+        """Report what was printed; the pieces of a moment share a message."""
+        growing = self._growing.get(("log", shard))
+        if growing is not None and len(growing["text"]) < MAX_BYTES // 4:
+            growing["text"] += text
         else:
             self.put("", "log", shard=shard, text=text)
+            self._grows("log", shard)
 
     def plan(self, claim: str, tests: Sequence[PlannedTest]) -> int:
         """Report the tests of a suite in pieces; returns their number."""
-        pieces = _pieces([wire.test_to_wire(test) for test in tests])
+        data = [wire.test_to_wire(test) for test in tests]
+        pieces, begun = _pieces(list(map(_dumps, data))), 0
         for number, piece in enumerate(pieces):
-            self.put(claim, "plan.tests", number=number, tests=piece)
+            self.put(claim, "plan.tests", number=number, tests=data[begun : begun + len(piece)])
+            begun += len(piece)
         return len(pieces)
 
     def abandon(self) -> None:
@@ -189,16 +200,19 @@ class Reporter:
                 pass
             self._now.clear()
             queue, self._queue = self._queue, []
+            self._growing.clear()
             for report in queue:
-                for part in _split(report):
-                    await self._send(part)
+                events = report.pop("events", None)
+                for piece in [None] if events is None else _pieces(list(map(_dumps, events))):
+                    await self._send(report, piece)
             if not self._queue:
                 self._empty.set()
 
-    async def _send(self, report: Mapping[str, Any]) -> None:
+    async def _send(self, report: Mapping[str, Any], events: Sequence[bytes] | None) -> None:
         self._number += 1
-        numbered = {**report, "from": self.name, "n": self._number, "to": self._address}
-        data = json.dumps(numbered, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+        data = _dumps({**report, "from": self.name, "n": self._number, "to": self._address})
+        if events is not None:
+            data = data[:-1] + b',"events":[' + b",".join(events) + b"]}"
         self._keep(data)
         await self._publish(data, f"{self.name}.{self._number}")
         self._sent_at = time.monotonic()
@@ -256,22 +270,18 @@ class Reporter:
             self._repeating = None
 
 
-def _pieces(items: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Cut into lists of at most about ``MAX_BYTES``; at least one, though it be empty."""
-    cut: list[list[dict[str, Any]]] = [[]]
+def _dumps(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+
+
+def _pieces(items: Sequence[bytes]) -> list[list[bytes]]:
+    """Cut into lists of at most about ``MAX_BYTES``, which the broker takes; at least one, though it be empty."""
+    cut: list[list[bytes]] = [[]]
     size = 0
     for item in items:
-        length = len(json.dumps(item, ensure_ascii=False).encode(errors="replace"))
-        if cut[-1] and size + length > MAX_BYTES:
+        if cut[-1] and size + len(item) > MAX_BYTES:
             cut.append([])
             size = 0
         cut[-1].append(item)
-        size += length
+        size += len(item)
     return cut
-
-
-def _split(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """A report in messages that the broker takes."""
-    if report["what"] != "batch.events":
-        return [report]
-    return [{**report, "events": piece} for piece in _pieces(report["events"])]
