@@ -17,8 +17,13 @@ JOBS ?= 4
 test: setup lint types imports ## everything that CI checks
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20
 
-bench: setup ## how fast the HTTP APIs answer on this machine, and what it ingests meanwhile (minutes)
+bench: setup ## how fast Resit is on this machine, and other ways to run tests beside it (an hour; see docs/benchmarks.md)
+	$(BIN)/python bench/peers.py
+	$(BIN)/python bench/overheads.py --playwright
+	$(BIN)/python bench/schedules.py
+	$(BIN)/python bench/growth.py
 	$(BIN)/python bench/api.py
+	$(BIN)/python bench/scale.py
 	$(BIN)/python bench/load.py
 
 ROUNDS ?= 24
