@@ -52,6 +52,33 @@ def playwright(folder: Path, tests: int, files: int) -> Path:
     return folder
 
 
+def stamping(folder: Path) -> Path:
+    """One test of pytest that says when it began: it writes the time into the file FIRST."""
+    made = suite(folder, 2, 1)
+    (made / "test_0.py").write_text(
+        "import os, time\ndef test_first():\n    open(os.environ['FIRST'], 'w').write(repr(time.time()))\n"
+    )
+    return made
+
+
+def first_test(server: Resit, folder: Path, rounds: int) -> None:
+    """From the request to the beginning of the first test, beside the same of the framework alone."""
+    mark = folder / "first"
+    ours: list[float] = []
+    theirs: list[float] = []
+    for _ in range(rounds + 1):
+        began = time.time()
+        command = [str(PYTHON), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+        subprocess.run(command, cwd=folder, env={**environment(), "FIRST": str(mark)}, capture_output=True, check=False)
+        theirs.append(float(mark.read_text()) - began)
+        began = time.time()
+        server.run("first", {"variables": {"FIRST": str(mark)}})
+        ours.append(float(mark.read_text()) - began)
+        time.sleep(0.5)
+    bare, resit = statistics.median(theirs[1:]), statistics.median(ours[1:])
+    print(f"{'to the first test':44} pytest {bare:6.2f} s   Resit {resit:6.2f} s   {resit - bare:+.3f} s", flush=True)
+
+
 def alone(folder: Path, *command: str) -> float:
     """Seconds of a command."""
     began = time.monotonic()
@@ -148,6 +175,8 @@ def main() -> None:
             lambda: alone(red, *pytest, *failed),
             "pytest",
         )
+        server.project("first", stamping(folder / "first"), "pytest")
+        first_test(server, folder / "first", runs)
         per_result(large, 2000, runs)
         if options.playwright:
             where = playwright(folder / "pw", 150, 15)

@@ -255,8 +255,6 @@ class LanesSession:
             "tasks": str(member.channel.tasks),
             "bell": str(member.channel.bell),
         }
-        self._skipped.clear()
-        self._broken.clear()
         tail = Tail(lambda event: self._log(member, event))
 
         def on_line(line: dict[str, Any]) -> None:
@@ -359,6 +357,7 @@ class LanesSession:
                     progress.left.pop(test.id, None)
             progress.left.update((test.id, test) for test in rest)
         progress.failed, progress.started = progress.failed or self._failed, progress.started or self._started
+        progress.failed_now = progress.failed_now or bool(self._broken)  # pytest counts them in each process
         decision = decide(progress, exit, text)
         for event in progress.close(decision.events):
             self._work.tell(event)

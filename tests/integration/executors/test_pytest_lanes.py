@@ -392,6 +392,28 @@ def test_stop_ends_lanes_politely(tmp_path: Path) -> None:
     assert {path.name for path in where.workdir.glob("down-*")} == {"down-test_1", "down-test_2"}
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_modules_that_are_skipped_or_broken(tmp_path: Path, alone: bool) -> None:
+    """Each lane has heard of them, and is red at its end for one that is broken."""
+    where = suite(
+        tmp_path,
+        {
+            "conftest.py": "def pytest_unconfigure(): pass\n" if alone else "",
+            "test_a.py": many(6, 0.1),
+            "test_b.py": "import no_such_thing\n",
+            "test_c.py": "import pytest\npytest.skip('not here', allow_module_level=True)\n",
+        },
+        "addopts = --continue-on-collection-errors",
+    )
+    tests = listing(where).tests
+    heard = run(where, tests, lanes=2)
+    assert heard.said == {test.id: "passed" for test in tests if test.file == "test_a.py"} | {
+        "test_b.py": "errored",
+        "test_c.py": "skipped",
+    }
+    assert heard.end.problems == ()
+
+
 def test_a_loop_of_somebody_elses_gets_all_tests_at_once(tmp_path: Path) -> None:
     """Also when the listing could not say so: it was made elsewhere, or long ago."""
     conftest = """
