@@ -184,8 +184,16 @@ def rounds(faults: Sequence[Fault], usual: Sequence[str]) -> list[Fault]:
     return [fault for fault in faults if os.environ.get("RESIT_CHAOS") or fault.name in usual]
 
 
-def strike(resit: Resit, suite: Path, log: Path, fault: Fault, chance: random.Random, shards: int = 2) -> Round:
-    """One run under one fault, and the account of it."""
+def strike(
+    resit: Resit,
+    suite: Path,
+    log: Path,
+    fault: Fault,
+    chance: random.Random,
+    shards: int = 2,
+    slack: float = 0.0,
+) -> Round:
+    """One run under one fault, and the account of it. ``slack``: seconds that a machine with other work may add."""
     log.unlink(missing_ok=True)
     found = Round(fault.name)
     project = resit.project(suite, shards=shards)
@@ -202,7 +210,7 @@ def strike(resit: Resit, suite: Path, log: Path, fault: Fault, chance: random.Ra
     found.pause = min(later) - began if later else 0.0
     _again(found, before, after, began)
     judge(found, resit, run, done, after)
-    if found.again > fault.again:
+    if found.again > fault.again + slack:
         found.problems.append(f"what was cut off began again after {found.again:.1f} s, not {fault.again:.0f} s")
     if found.twice and not fault.may_repeat:
         found.problems.append(f"{found.twice} tests were executed twice, and nothing of their work had died")

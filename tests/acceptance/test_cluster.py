@@ -88,7 +88,7 @@ USUAL = ("one of each killed", "PostgreSQL killed", "worker cut off for 14 s")
 
 @pytest.mark.parametrize("fault", chaos.rounds(FAULTS, USUAL), ids=lambda fault: fault.name.replace(" ", "-"))
 def test_nothing_is_lost(hosts: Cluster, suite: Suites, log: Path, fault: chaos.Fault) -> None:
-    found = chaos.strike(hosts, suite(chaos.files()), log, fault, random.Random(f"11 {fault.name}"), shards=6)
+    found = chaos.strike(hosts, suite(chaos.files()), log, fault, random.Random(f"11 {fault.name}"), shards=6, slack=8)
     print(f"\n{chaos.HEAD}\n{found.row()}")
     assert not found.problems, (found.problems, hosts.log())
 

@@ -385,9 +385,10 @@ def test_a_hang_after_the_last_test_is_a_problem() -> None:
 def test_lines_of_a_listing_become_planned_tests() -> None:
     line = {
         "id": "1-2", "file": "a.spec.ts", "titles": ["g", "t"], "variant": "p", "tags": ["@x"], "line": 3, "unit": "u",
+        "apart": True,
     }  # fmt: skip
     assert planned_tests({"t": "tests", "tests": [line]}) == (
-        PlannedTest("1-2", "a.spec.ts", ("g", "t"), "p", ("@x",), 3, "u"),
+        PlannedTest("1-2", "a.spec.ts", ("g", "t"), "p", ("@x",), 3, "u", apart=True),
     )
 
 
