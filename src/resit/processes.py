@@ -155,8 +155,10 @@ _prctl: Any = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 def child_setup(nice: int = 0) -> Callable[[], None]:
     """What the child does between fork and exec. Everything is looked up before: little is safe after a fork.
 
-    ``nice``: so much less processor time it wants than others that want some.
+    ``nice``: it gives way to others by so much, as nice(1) counts; on Linux it gets no more than they leave over.
     """
+    idle: int | None = getattr(os, "SCHED_IDLE", None)
+    least = os.sched_param(0) if idle is not None else None
     parent = os.getpid()
     prctl = _prctl
 
@@ -169,6 +171,8 @@ def child_setup(nice: int = 0) -> Callable[[], None]:
                 os._exit(1)
         if nice:
             os.nice(nice)
+            if idle is not None and least is not None:
+                os.sched_setscheduler(0, idle, least)
         # An ignored SIGINT (a worker started with & by a shell) would be inherited, and the polite stop never heard.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)

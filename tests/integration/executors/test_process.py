@@ -92,6 +92,20 @@ def test_signal_is_named(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a policy of Linux")
+def test_what_gives_way_gets_what_others_leave_over(tmp_path: Path) -> None:
+    async def main() -> str:
+        output: list[str] = []
+        text = "import os; print(os.sched_getscheduler(0) == os.SCHED_IDLE, os.nice(0))"
+        process = await TestProcess.start(
+            script(tmp_path, text), cwd=tmp_path, env=dict(os.environ), on_output=output.append, nice=10
+        )
+        await process.wait()
+        return "".join(output)
+
+    assert asyncio.run(main()).split() == ["True", "10"]
+
+
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     async def main() -> None:
         before = len(list(Path("/dev/fd").iterdir()))
