@@ -11,7 +11,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from resit.api.context import Services
 from resit.bootstrap.broker import brokered
 from resit.bootstrap.observe import tracer, watching
 from resit.bootstrap.planes import duties_of, this_plane
@@ -19,6 +18,7 @@ from resit.bootstrap.tls import workers_address
 from resit.broker.address import Address
 from resit.config import Settings
 from resit.control.answers import answer
+from resit.control.context import Services
 from resit.control.dispatch import Dispatch
 from resit.control.intake import Intake
 from resit.control.notifier import Notifying
@@ -55,6 +55,7 @@ from resit.services.retention import Retention
 from resit.services.run_reports import RunReports
 from resit.services.runs import Runs
 from resit.services.schedules import Schedules
+from resit.services.sessions import Sessions
 from resit.services.snoozes import Snoozes
 from resit.services.test_plans import TestPlans
 from resit.services.webhooks import Webhooks
@@ -70,6 +71,8 @@ from resit.storage.stories import SqlStories
 from resit.storage.unit_of_work import SqlStore
 
 log = logging.getLogger(__name__)
+INGEST_AT_ONCE = 3
+"""Transactions of reports at once on PostgreSQL; SQLite has one writer."""
 
 
 def executor_names() -> list[str]:
@@ -133,6 +136,7 @@ def build(settings: Settings) -> Server:
         runs=runs,
         queue=Queue(store, clock, ids),
         schedules=Schedules(store, clock, runs, cron),
+        sessions=Sessions(store, clock, ids, Access(store, clock, ids)),
         work=work,
         fleet=Fleet(store, clock, ids),
         people=People(store, clock, ids),
@@ -201,20 +205,25 @@ def _reachable(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def admin_token(server: Server) -> str:
-    """The secret in the data folder's ``admin-token`` (mode 0600); a new one when there is none that is valid."""
+def admin_token(server: Server) -> bool:
+    """Have the data folder's ``admin-token`` hold a secret (mode 0600) that is valid; True when it is a new one."""
     path = server.settings.data / "admin-token"
     access = server.services.access
     try:
-        secret = path.read_text().strip()
-        if Scope.ADMIN in access.authenticate(secret).scopes:
-            return secret
+        if Scope.ADMIN in access.authenticate(path.read_text().strip()).scopes:
+            return False
     except (FileNotFoundError, Unauthenticated, Suspended):
         pass
     operator = Principal("operator", None, frozenset({Scope.ADMIN}))
     _, secret = access.create_token(operator, project=None, scopes=[Scope.ADMIN.value], name="operator")
     write_private(path, secret + "\n")
-    return secret
+    return True
+
+
+def first_link(server: Server) -> str:
+    """Where the operator signs in to the page for the first time."""
+    operator = Principal("operator", None, frozenset({Scope.ADMIN}))
+    return f"{server.url.rstrip('/')}/link/{server.services.sessions.link(operator)}"
 
 
 def write_private(path: Path, text: str) -> None:
@@ -233,7 +242,8 @@ async def running(server: Server) -> AsyncGenerator[Address]:
         server.broker = broker = found.control
         server.signals = signals = Signals()
         telemetry = server.telemetry
-        intake = Intake(broker, server.ingest, signals, telemetry)
+        together = INGEST_AT_ONCE if server.settings.database else 1
+        intake = Intake(broker, server.ingest, signals, telemetry, side_by_side=together)
         await answer(broker, server.work, server.services.html, signals, lambda: intake.behind)
         fleet = server.services.fleet
         fleet.address = workers_address(server.settings, found.workers_url, found.ca_pem)
