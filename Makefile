@@ -1,5 +1,5 @@
 # `make setup` leaves .venv/bin/resit and the Node packages that tests need; `make test` and `make demo` stand on it.
-.PHONY: help setup demo test bench chaos check unit integration lint types imports format clean
+.PHONY: help setup demo test bench chaos screenshots check unit integration lint types imports format clean
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
@@ -24,7 +24,12 @@ bench: setup ## how fast Resit is on this machine, and other ways to run tests b
 	$(BIN)/python bench/growth.py
 	$(BIN)/python bench/api.py
 	$(BIN)/python bench/scale.py
+	$(BIN)/python bench/ingest.py --pages 4
+	$(BIN)/python bench/ingest.py --pages 4 --postgres
 	$(BIN)/python bench/load.py
+
+screenshots: setup ## photograph each page, light, dark and as wide as a phone, into screenshots/
+	RESIT_PICTURES=$(CURDIR)/screenshots $(BIN)/pytest -q tests/acceptance/test_page.py
 
 ROUNDS ?= 24
 chaos: setup ## kill things under running tests and check the account: make chaos ROUNDS=50 (20 s a round)

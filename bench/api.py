@@ -68,6 +68,11 @@ class Server:
                 time.sleep(0.1)
         raise SystemExit("the server does not answer")
 
+    @property
+    def pid(self) -> int:
+        """Its process; 0 when it does not run."""
+        return self.process.pid if self.process else 0
+
     def stop(self) -> None:
         """End."""
         if self.process is not None:

@@ -113,7 +113,7 @@ def main() -> None:
             large, small = fill(engine, folder, options.results)
         engine.dispose()
         server.start("--no-worker", *where)
-        token = server.cli("token", "create", "--project", "shop", *where).strip()
+        token = server.cli("token", "create", "--project", "shop").strip()
         short = server.cli("show", str(small), "--json").partition('"short_id": "')[2].partition('"')[0]
         for method, template, body in QUESTIONS:
             path = template.format(large=large, small=small, short=short)
