@@ -328,7 +328,8 @@ def tell(server: Server, chosen: Sequence[Suite]) -> None:
 def goodbye(server: Server) -> None:
     """Where the server is, what to try, how to end."""
     title(f"Resit goes on answering at {server.url}")
-    say(f"  The page there is the HTTP API. Its token: {DATA / 'admin-token'}")
+    say("  This link opens the page, signed in, once (another one: resit link):")
+    say(f"    {printed(started('link')).strip()}", "cyan")
     say("  From another terminal, in this folder:")
     say(f"    export RESIT_DATA={shlex.quote(str(DATA))}", "cyan")
     for words in ("runs", "show 1", "show 1 --tests --outcome flaky", "logs 1", "run bank --tag smoke --wait"):

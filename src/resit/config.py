@@ -67,6 +67,16 @@ class Settings:
     """The URL under which users reach the server; empty: what it listens on."""
     content_url: str = ""
     """An address with another host name, at which users' reports may run their scripts; empty: see ``api.origins``."""
+    oidc_issuer: str = ""
+    """The OpenID Connect provider by which people sign in to the page; empty: by password alone."""
+    oidc_client: str = ""
+    """As what this server is known there."""
+    oidc_secret: Path | None = None
+    """A file with what proves it."""
+    oidc_name: str = ""
+    """What the button says; empty: the provider's host name."""
+    oidc_role: str = ""
+    """The role that people get whom nobody has added; empty: only those come in who were added by their e-mail."""
     ccextractor_reads: int = 120
     """Reads of one token in a minute over the CCExtractor API; 0 for no limit (study, 2.4)."""
     ccextractor_writes: int = 20

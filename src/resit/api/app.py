@@ -1,6 +1,6 @@
 """The application: all dialects on one origin."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 from swagger_ui_bundle import swagger_ui_path
 
 from resit import __version__
@@ -41,8 +42,13 @@ DOCS = "/resit/v1/docs"
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
-    """The ASGI application over ``services``."""
+def create_app(
+    services: Services,
+    lifespan: Lifespan | None = None,
+    page: ASGIApp | None = None,
+    pages: Set[str] = frozenset(),
+) -> FastAPI:
+    """The ASGI application over ``services``. ``page``: the web page, for paths that begin with one of ``pages``."""
     app = FastAPI(
         title="Resit",
         version=__version__,
@@ -59,7 +65,8 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
     for _, dialect in dialects:
         # One state, so that there is one place where the services are.
         dialect.state = app.state
-    app.add_middleware(Faces, dialects=dialects, root=urlsplit(services.url).path.rstrip("/"))
+    root = urlsplit(services.url).path.rstrip("/")
+    app.add_middleware(Faces, dialects=dialects, root=root, page=page, pages=pages)
     app.add_middleware(ContentOrigin, origins=Origins.of(services.url, services.settings.content_url))
     app.add_middleware(Observed)
     errors.install(app)
@@ -94,7 +101,7 @@ def create_app(services: Services, lifespan: Lifespan | None = None) -> FastAPI:
 
     @app.get("/", include_in_schema=False)
     def home() -> RedirectResponse:  # pyright: ignore[reportUnusedFunction] # registered above
-        """Until there is a page, the API tells what can be done."""
+        """Where there is no page, the API tells what can be done."""
         return RedirectResponse(DOCS)
 
     app.mount(f"{DOCS}/assets", StaticFiles(directory=Path(swagger_ui_path)), name="swagger")

@@ -1,6 +1,6 @@
 """One origin, several faces: each path belongs to one dialect, and everything under it is answered in its form."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -41,6 +41,9 @@ class Faces:
     app: ASGIApp
     dialects: Sequence[tuple[str, ASGIApp]]
     root: str = ""
+    page: ASGIApp | None = None
+    """The web page, which has the paths whose first part is one of ``pages``."""
+    pages: Set[str] = frozenset()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -53,8 +56,11 @@ class Faces:
         name, path = face(path)
         if path != scope["path"]:
             scope = {**scope, "path": path, "raw_path": path.encode("utf-8", "surrogateescape")}
+        app = dict(self.dialects).get(name, self.app)
+        if not name and self.page is not None and path[1:].partition("/")[0] in self.pages:
+            name, app = "page", self.page
         try:
-            await dict(self.dialects).get(name, self.app)(scope, receive, send)
+            await app(scope, receive, send)
         finally:
             # Whoever watches is outside, and has another scope.
             note(name, scope)

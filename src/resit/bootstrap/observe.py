@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Engine
 
 from resit import __version__
-from resit.api.context import Watching
 from resit.bootstrap.machine import machine
 from resit.config import Settings
+from resit.control.context import Watching
 from resit.control.health import Check, Health, NotWell
 from resit.control.watch import Sample, Watch
 from resit.integrations.metrics import Metrics

@@ -50,11 +50,15 @@ class NatsDelivery:
         """Extend the lease by its full length; never raises: without a broker the lease just runs out."""
         self._link.hint(self._reply, b"+WPI")
 
-    async def done(self) -> None:
+    async def done(self, *, wait: bool = True) -> None:
         """Settle; returns once the broker has noted it, or when there is nothing left to settle.
 
-        Raises :class:`~resit.ports.BrokerAway`: then the message comes back.
+        Raises :class:`~resit.ports.BrokerAway`: then the message comes back. ``wait`` False: never raises, and the
+        message comes back when the connection is lost just now.
         """
+        if not wait:
+            self._link.hint(self._reply, b"+ACK")
+            return
         with contextlib.suppress(Missing):  # purged with its consumer, or the broker's store was deleted
             await self._link.request(self._reply, b"+ACK", what="settle")
 

@@ -19,7 +19,7 @@ from resit.cli.helptext import Columns, commands
 from resit.cli.settings import EXIT_CODES, CommandError, Exit
 
 _COMMANDS = {
-    "Begin": ("serve:serve", "projects:project", "projects:env", "tokens:token"),
+    "Begin": ("serve:serve", "projects:project", "projects:env", "people:link", "tokens:token"),
     "Run": ("trigger:run", "trigger:rerun", "runs:watch", "runs:change", "runs:cancel", "schedules:schedule"),
     "Keep": ("retention:keep", "test_plans:test_plan", "snoozes:snooze", "webhooks:webhook"),
     "Look": ("runs:runs", "runs:show", "logs:logs", "reports:junit", "reports:report", "insights:flaky"),

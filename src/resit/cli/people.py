@@ -173,3 +173,19 @@ def _shown(found: dict[str, Any], common: Common) -> int:
     ]
     output.console(no_color=common.no_color).print(output.fields(fields))
     return Exit.GREEN
+
+
+def link(*, common: Common = COMMON) -> int:
+    """Print a link that opens the web page signed in, once and within a day.
+
+    Whoever has it is let in as its maker: an administrator. People who look every day get accounts (resit user add).
+
+    Example: resit link
+    """
+    with common.connect() as client:
+        found = client.sign_in_link()
+    if common.json:
+        output.print_json({"url": found})
+    else:
+        sys.stdout.write(f"{output.clean(found)}\n")
+    return Exit.GREEN

@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from cyclopts import Parameter
@@ -82,6 +82,25 @@ def serve(
             help="This server under another host name, at which reports of tests may run their scripts.",
         ),
     ] = "",
+    oidc_issuer: Annotated[
+        str,
+        Parameter(
+            env_var="RESIT_OIDC_ISSUER",
+            metavar="URL",
+            help="OpenID Connect provider by which people sign in to the page (docs/howto/the-page.md).",
+        ),
+    ] = "",
+    oidc_client: Annotated[
+        str, Parameter(env_var="RESIT_OIDC_CLIENT", metavar="ID", help="As what this server is known there.")
+    ] = "",
+    oidc_secret: Annotated[
+        Path | None, Parameter(env_var="RESIT_OIDC_SECRET", metavar="FILE", help="File with what proves it.")
+    ] = None,
+    oidc_name: Annotated[str, Parameter(metavar="TEXT", help="What the button says; else the provider's host.")] = "",
+    oidc_role: Annotated[
+        Literal["", "admin", "contributor", "tester", "user"],
+        Parameter(metavar="ROLE", help="Role of those whom nobody has added; without it they stay outside."),
+    ] = "",
     ccextractor_reads: Annotated[
         int, Parameter(metavar="N", help="Reads of a token a minute over the CCExtractor API; 0: no limit.")
     ] = 120,
@@ -99,9 +118,10 @@ def serve(
         float, Parameter(metavar="S", help="When told to end: say so at /readyz, and answer for so long.")
     ] = 0.0,
 ) -> int:
-    """Serve Resit on this machine: API, database, broker and worker in one command.
+    """Serve Resit on this machine: page, API, database, broker and worker in one command.
 
-    The data folder then holds the server's address (url) and an admin token (admin-token), so that the other commands
+    The first time it prints a link that opens the page signed in, once; `resit link` prints another. The data folder
+    then holds the server's address (url) and an admin token (admin-token), so that the other commands
     find it.
 
     Example: resit serve --port 4000 --slots 4
@@ -119,6 +139,7 @@ def serve(
             "--nats-url needs --nats-credentials FILE", "docs/howto/nats-cluster.md says what stands in it"
         )
     listening.check(host=host, url=url, workers_listen=workers_listen, nats_url=nats_url, cert=tls_cert, key=tls_key)
+    _check_oidc(oidc_issuer, oidc_client, oidc_secret)
     if min(ccextractor_reads, ccextractor_writes) < 0:
         raise CommandError("a limit is 0 or more requests a minute")
     if not 0 <= drain_seconds <= 3600:
@@ -148,6 +169,11 @@ def serve(
                 artifact_redirects=artifact_redirects,
                 url=url,
                 content_url=content_url,
+                oidc_issuer=oidc_issuer,
+                oidc_client=oidc_client,
+                oidc_secret=oidc_secret,
+                oidc_name=oidc_name,
+                oidc_role=oidc_role,
                 ccextractor_reads=ccextractor_reads,
                 ccextractor_writes=ccextractor_writes,
                 allow_private_webhooks=allow_private_webhooks,
@@ -168,6 +194,13 @@ def serve(
 
 
 _ALL = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}  # noqa: S104 - compared, not listened on
+
+
+def _check_oidc(issuer: str, client: str, secret: Path | None) -> None:
+    if issuer and not (client and re.fullmatch(r"https?://[^\s?#]+", issuer)):
+        raise CommandError("--oidc-issuer URL needs --oidc-client ID, and is an address", "see docs/howto/the-page.md")
+    if secret and not secret.is_file():
+        raise CommandError(f"--oidc-secret {secret}: there is no such file")
 
 
 def _check_content(content: str, url: str) -> None:

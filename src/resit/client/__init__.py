@@ -292,6 +292,10 @@ class Client:
         """Close an account and revoke its tokens."""
         return self._call("POST", f"/users/{_segment(email)}/disable")
 
+    def sign_in_link(self) -> str:
+        """An address that opens the web page signed in, once."""
+        return str(self._call("POST", "/sign-in-links")["url"])
+
     def organization(self) -> dict[str, Any]:
         """What the operator has decided, and how many runs were made this month."""
         return self._call("GET", "/organization")

@@ -56,9 +56,25 @@ def refused_to(role: Role, scopes: Iterable[Scope]) -> list[Scope]:
     return [] if role is Role.ADMIN else [scope for scope in scopes if scope in _ADMINS_OWN]
 
 
+def scopes_of(role: Role) -> tuple[Scope, ...]:
+    """What a person of this role may do on the web page."""
+    match role:
+        case Role.ADMIN:
+            return tuple(Scope)
+        case Role.CONTRIBUTOR:
+            return PROJECT_SCOPES
+        case Role.TESTER:
+            return (Scope.RUNS_READ, Scope.RUNS_WRITE, Scope.RESULTS_READ)
+        case Role.USER:
+            return (Scope.RUNS_READ, Scope.RESULTS_READ)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A person. ``project_id`` None: every project. The password is stored as a salted scrypt hash, apart from this."""
+    """A person. ``project_id`` None: every project. The password is stored as a salted scrypt hash, apart from this.
+
+    ``subject``: issuer and subject of the OpenID Connect provider by which the person signs in; empty: by password.
+    """
 
     id: int
     email: str
@@ -67,11 +83,25 @@ class User:
     project_id: int | None = None
     disabled: bool = False
     created_at: float = 0.0
+    subject: str = ""
+
+
+class TokenKind(StrEnum):
+    """What a secret opens."""
+
+    API = ""
+    SESSION = "session"
+    """The web page, in a cookie."""
+    LINK = "link"
+    """A session, once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """A bearer token as it is stored: never its secret, only the secret's SHA-256 and its first characters."""
+    """A bearer token as it is stored: never its secret, only the secret's SHA-256 and its first characters.
+
+    ``used_at``: when it was used last, to the minute; 0: never.
+    """
 
     id: int
     name: str
@@ -84,6 +114,8 @@ class Token:
     """Whose it is; None: the operator's."""
     expires_at: float | None = None
     revoked_at: float | None = None
+    kind: TokenKind = TokenKind.API
+    used_at: float = 0.0
 
     def valid(self, now: float) -> bool:
         """True while the token is neither revoked nor expired."""

@@ -5,14 +5,17 @@ may arrive late, twice or never. The caller lets through only events of the atte
 :func:`restart` is what a newer attempt does to the rows of its batch.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
 
 from resit.domain.events import TestResult
 from resit.domain.status import Outcome, ResultStatus
 
 MAX_REASON = 2_000
 """Characters of a row's reason: lists show it, results hold the whole message."""
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _FAILING = (ResultStatus.FAILED, ResultStatus.TIMED_OUT, ResultStatus.ERRORED)
 
 
@@ -55,38 +58,36 @@ def result(row: Row, found: TestResult) -> Row:
     """One execution ended; the last one of its process folds the row."""
     if row.final:
         return row
-    row = replace(
-        row,
-        running=True,
-        tries=max(row.tries, found.retry + 1),
-        duration=row.duration + max(found.duration, 0.0),
-        began=0.0,
-    )
     # The last try tells of an earlier failure even if the failure's own event was lost.
-    row = replace(row, failed_before=row.failed_before or found.after_failure)
+    failed = row.failed_before or found.after_failure
+    ran = {
+        "tries": max(row.tries, found.retry + 1),
+        "duration": row.duration + max(found.duration, 0.0),
+        "began": 0.0,
+    }
     if found.final:
-        return _fold(row, found)
-    return replace(row, failed_before=row.failed_before or found.status in _FAILING)
+        return _fold(row, found, failed, {**ran, "failed_before": failed})
+    return replace(row, running=True, failed_before=failed or found.status in _FAILING, **ran)
 
 
-def _fold(row: Row, last: TestResult) -> Row:
-    """The outcome of all tries, of which ``last`` is the final one."""
+def _fold(row: Row, last: TestResult, failed: bool, ran: Mapping[str, Any]) -> Row:
+    """The outcome of all tries, of which ``last`` is the final one; ``failed``: one before it failed."""
     reason = last.failures[0].message if last.failures else ""
     match last.status:
         case ResultStatus.PASSED:
-            return _close(row, Outcome.FLAKY if row.failed_before else Outcome.PASSED, "")
+            return _close(row, Outcome.FLAKY if failed else Outcome.PASSED, "", ran)
         case ResultStatus.FAILED | ResultStatus.TIMED_OUT:
-            return _close(row, Outcome.FAILED, reason)
+            return _close(row, Outcome.FAILED, reason, ran)
         case ResultStatus.ERRORED:
-            return _close(row, Outcome.ERRORED, reason)
+            return _close(row, Outcome.ERRORED, reason, ran)
         case ResultStatus.SKIPPED:
-            if row.failed_before:
-                return _close(row, Outcome.FAILED, "failed, then skipped on its retry")
-            return _close(row, Outcome.SKIPPED, _skip_reason(last))
+            if failed:
+                return _close(row, Outcome.FAILED, "failed, then skipped on its retry", ran)
+            return _close(row, Outcome.SKIPPED, _skip_reason(last), ran)
         case ResultStatus.INTERRUPTED:
-            if row.failed_before:
-                return _close(row, Outcome.FAILED, "failed, then interrupted on its retry")
-            return did_not_run(row, reason or "interrupted")
+            if failed:
+                return _close(row, Outcome.FAILED, "failed, then interrupted on its retry", ran)
+            return _close(row, Outcome.SKIPPED, reason or "interrupted", {**ran, "precluded": True})
 
 
 def _skip_reason(last: TestResult) -> str:
@@ -102,7 +103,7 @@ def did_not_run(row: Row, reason: str) -> Row:
     """The framework left the test out because something before it went wrong."""
     if row.final:
         return row
-    return replace(_close(row, Outcome.SKIPPED, reason), precluded=True, began=0.0)
+    return _close(row, Outcome.SKIPPED, reason, {"precluded": True, "began": 0.0})
 
 
 def batch_ended(row: Row, reason: str) -> Row:
@@ -139,12 +140,13 @@ def snoozed(row: Row) -> Row:
     return replace(row, snoozed=True) if blocks(row) else row
 
 
-def _close(row: Row, outcome: Outcome, reason: str) -> Row:
+def _close(row: Row, outcome: Outcome, reason: str, more: Mapping[str, Any] = _NOTHING) -> Row:
+    """The row with its end and whatever else changes with it: at once, because to make a row costs the most."""
     if row.final:
         return row
     if len(reason) > MAX_REASON:
         reason = reason[: MAX_REASON - 1] + "…"
-    return replace(row, outcome=outcome, running=False, reason=reason)
+    return replace(row, outcome=outcome, running=False, reason=reason, **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,16 +199,19 @@ def state(row: Row) -> str:
     return "running" if row.running else "planned"
 
 
-def moved(counts: Counts, before: Row, after: Row) -> Counts:
-    """The counts after one row went from ``before`` to ``after``."""
-    left, entered = state(before), state(after)
-    if left == entered and before.precluded == after.precluded and before.snoozed == after.snoozed:
-        return counts
-    change = {left: getattr(counts, left) - 1}
-    change[entered] = change.get(entered, getattr(counts, entered)) + 1
-    change["precluded"] = counts.precluded + after.precluded - before.precluded
-    change["snoozed"] = counts.snoozed + after.snoozed - before.snoozed
-    return replace(counts, **change)
+def moved(counts: Counts, steps: Iterable[tuple[Row, Row]]) -> Counts:
+    """The counts after rows went from what they were to what they are."""
+    change: dict[str, int] = {}
+    for before, after in steps:
+        left, entered = state(before), state(after)
+        if left != entered:
+            change[left] = change.get(left, 0) - 1
+            change[entered] = change.get(entered, 0) + 1
+        if before.precluded != after.precluded:
+            change["precluded"] = change.get("precluded", 0) + after.precluded - before.precluded
+        if before.snoozed != after.snoozed:
+            change["snoozed"] = change.get("snoozed", 0) + after.snoozed - before.snoozed
+    return replace(counts, **{name: getattr(counts, name) + by for name, by in change.items()}) if change else counts
 
 
 def count(rows: Iterable[Row]) -> Counts:

@@ -44,14 +44,19 @@ class Taken(StrEnum):
             case _:
                 assert_never(self)
 
+    @property
+    def precluded(self) -> bool:
+        """True when the set holds tests that did not run, too."""
+        return self in _PRECLUDED_TOO
+
     def takes(self, row: Row) -> bool:
         """True when the set holds the test."""
-        return row.outcome in self.outcomes or (self in _PRECLUDED_TOO and row.precluded)
+        return row.outcome in self.outcomes or (self.precluded and row.precluded)
 
     def size(self, counts: Counts) -> int:
         """How many tests the set holds, by the counts of the source."""
         found = sum(getattr(counts, outcome.value) for outcome in self.outcomes)
-        return found + counts.precluded if self in _PRECLUDED_TOO else found
+        return found + counts.precluded if self.precluded else found
 
 
 _PRECLUDED_TOO = (Taken.RED, Taken.NOT_GREEN)

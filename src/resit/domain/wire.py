@@ -56,7 +56,7 @@ def text(value: object) -> str:
 
 def whole(value: Any, most: int = SMALL) -> int:
     """A whole number from 0 to ``most``. Raises :class:`ValueError`."""
-    found = int(real(value))
+    found = value if type(value) is int else int(real(value))
     if not 0 <= found <= most:
         raise ValueError("a number is out of range")
     return found
@@ -65,7 +65,7 @@ def whole(value: Any, most: int = SMALL) -> int:
 def real(value: Any) -> float:
     """A finite number. Raises :class:`ValueError`."""
     try:
-        found = float(value)
+        found = value if type(value) is float else float(value)
     except OverflowError as error:
         raise ValueError("a number is out of range") from error
     if not math.isfinite(found):
@@ -126,14 +126,7 @@ def to_wire(event: TestEvent) -> dict[str, Any]:
                 "after_failure": event.after_failure,
                 "at": event.started_at,
                 "duration": event.duration,
-                "failures": [_failure_to_wire(failure) for failure in event.failures],
-                "attachments": [
-                    {"id": a.id, "name": a.name, "type": a.content_type, "size": a.size}
-                    | ({"origin": a.origin} if a.origin else {})
-                    for a in event.attachments
-                ],
-                "annotations": [list(pair) for pair in event.annotations],
-                **_account(event),
+                **details(event),
             }
         case NotFound():
             return {"kind": "not_found", "test": event.test, "reason": event.reason}
@@ -147,13 +140,16 @@ def _failure_to_wire(failure: Failure) -> dict[str, Any]:
     return data | {name: value for name, value in more.items() if value}
 
 
-ACCOUNT = ("steps", "left_out", "stdout", "stderr", "setting")
-"""The members of a result that only reports want."""
-
-
-def _account(event: TestResult) -> dict[str, Any]:
-    """Those of them that say something."""
+def details(event: TestResult) -> dict[str, Any]:
+    """The members of a result that few results have, or that only reports want: those that say something."""
     said = {
+        "failures": [_failure_to_wire(failure) for failure in event.failures],
+        "attachments": [
+            {"id": a.id, "name": a.name, "type": a.content_type, "size": a.size}
+            | ({"origin": a.origin} if a.origin else {})
+            for a in event.attachments
+        ],
+        "annotations": [list(pair) for pair in event.annotations],
         "steps": [_step_to_wire(step, event.failures) for step in event.steps],
         "left_out": event.steps_left_out,
         "stdout": event.stdout,
@@ -177,9 +173,16 @@ def _step_to_wire(step: Step, failures: Sequence[Failure]) -> list[Any]:
     return members + more
 
 
+_SETTING = tuple((name, getattr(UNKNOWN, name)) for name in Setting.__dataclass_fields__)
+
+
 def _setting_to_wire(setting: Setting) -> dict[str, Any]:
-    names = Setting.__dataclass_fields__
-    data = {name: getattr(setting, name) for name in names if getattr(setting, name) != getattr(UNKNOWN, name)}
+    if setting is UNKNOWN:
+        return {}
+    data: dict[str, Any] = {}
+    for name, unknown in _SETTING:
+        if (value := getattr(setting, name)) != unknown:
+            data[name] = value
     if setting.annotated:
         data["annotated"] = list(setting.annotated)
     if setting.errors:
@@ -285,6 +288,8 @@ _REST: tuple[Any, ...] = ("", "", None, ())
 
 
 def _setting(data: Mapping[str, Any]) -> Setting:
+    if not data and isinstance(data, dict):
+        return UNKNOWN
     return Setting(
         worker=whole(data.get("worker", -1) + 1) - 1,
         parallel=whole(data.get("parallel", -1) + 1) - 1,

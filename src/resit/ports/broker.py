@@ -44,8 +44,8 @@ class Delivery(Protocol):
         """Extend the lease; called with progress, several times within its length."""
         ...
 
-    async def done(self) -> None:
-        """Settle: the message is gone for good (waits for the broker's word)."""
+    async def done(self, *, wait: bool = True) -> None:
+        """Settle: the message is gone for good. ``wait`` False: not for the broker's word; it may come back then."""
         ...
 
     async def give_back(self, delay: float = 0.0) -> None:

@@ -78,6 +78,10 @@ class RunFilter:
     test_plan_id: int | None = None
     via: Via | None = None
     triggered_by: str = ""
+    who: str = ""
+    """A part of the name of who asked, or of the person it was asked for."""
+    text: str = ""
+    """A part of its reason, of a branch, a commit, or of the message or version of the build."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +96,7 @@ class LedgerFilter:
     state: str = ""
     states: tuple[str, ...] = ()
     case_id: int | None = None
+    batch: int | None = None
     file: str | None = None
     file_part: str = ""
     folder: str = ""
@@ -187,6 +192,21 @@ class FileFilter:
     tag: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """When and where a test ran once. ``started_at``: seconds since 1970 by its worker's clock, 0 when unknown;
+    ``parallel``: its place among those that its process gives to tests, -1 when unknown."""
+
+    ordinal: int
+    batch: int
+    attempt: int
+    status: str
+    counted: bool
+    started_at: float
+    duration: float
+    parallel: int
+
+
 class Reads(Protocol):
     """See the module. ``limit`` is the greatest number of items of a page."""
 
@@ -246,6 +266,17 @@ class Reads(Protocol):
 
     def ledger(self, run_id: int, which: LedgerFilter, limit: int) -> Page[Ledgered]: ...
     def results(self, run_id: int, ordinals: Sequence[int]) -> Mapping[int, Sequence[StoredResult]]: ...
+    def cells(self, run_id: int, since: int = -1) -> Sequence[tuple[int, str]]:
+        """How each test of a run stands that has changed after a ``seq``: its number, and its state in one word.
+
+        As in :class:`LedgerFilter`: an outcome, or planned, running, did_not_run.
+        """
+        ...
+
+    def standing(self, run_id: int) -> Sequence[tuple[str, int, str, float]]:
+        """Each test of a run in their order: its id, its number, its state as in :meth:`cells`, its seconds."""
+        ...
+
     def outlines(self, run_id: int) -> Sequence[Outline]:
         """How all tests of a run stand at one moment, in their order; the reasons are left out."""
         ...
@@ -256,6 +287,10 @@ class Reads(Protocol):
 
     def attempts(self, run_id: int) -> Sequence[Attempt]:
         """All attempts of a run, by batch and number."""
+        ...
+
+    def executions(self, run_id: int, limit: int) -> Sequence[Execution]:
+        """When and where the tests of a run ran, oldest first; those of attempts that do not count too."""
         ...
 
     def outcomes(self, run_ids: Sequence[int]) -> Sequence[Mapping[str, Said]]:

@@ -8,22 +8,22 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from resit.domain.access import Token, User
 from resit.domain.admission import Place
 from resit.domain.attempt import Attempt, BatchState
 from resit.domain.events import TestResult
 from resit.domain.ledger import Counts, Row
-from resit.domain.organization import Organization
 from resit.domain.plan import PlannedTest
 from resit.domain.project import Environment, Project
 from resit.domain.resource import Resource
 from resit.domain.run import Run
 from resit.domain.schedule import Schedule
+from resit.domain.selection import Taken
 from resit.domain.snooze import Snooze
 from resit.domain.test_plan import TestPlan
 from resit.domain.webhook import Notice, Webhook
 from resit.ports.fleet import PoolStore, WorkerCredentialStore, WorkerStore
 from resit.ports.made import ListingStore, ReportStore, VoiceStore
+from resit.ports.people import OrganizationStore, TokenStore, UserStore
 
 T = TypeVar("T")
 
@@ -141,28 +141,6 @@ class ProjectStore(Protocol):
     def sealed(self, environment_id: int) -> str: ...
 
 
-class TokenStore(Protocol):
-    """Bearer tokens."""
-
-    def add(self, token: Token) -> Token: ...
-    def by_prefix(self, prefix: str) -> Sequence[Token]: ...
-    def get(self, id: int) -> Token | None: ...
-    def all(self, project_id: int | None) -> Sequence[Token]: ...
-    def page(self, user_id: int | None, project_id: int | None, offset: int, limit: int) -> tuple[Sequence[Token], int]:
-        """A person's tokens (None: everybody's) of a project (None: of all), oldest first, and how many there are."""
-        ...
-
-    def named(self, user_id: int, name: str) -> bool:
-        """True when the person has, or had, a token of this name."""
-        ...
-
-    def revoke_all(self, user_id: int, now: float) -> None:
-        """End the lives of a person's tokens; what was revoked before stays as it was."""
-        ...
-
-    def save(self, token: Token) -> None: ...
-
-
 class Shelf(Protocol[T]):
     """Small things that a project owns. What a transaction that writes gets by its number, it holds until its end."""
 
@@ -206,29 +184,6 @@ class WebhookStore(Protocol):
 
     def put_off(self, notice: Notice) -> None: ...
     def done(self, id: int) -> None: ...
-
-
-class UserStore(Protocol):
-    """People. Passwords are hashes, and never part of a :class:`User`."""
-
-    def add(self, value: User, *, password: str = "") -> User: ...
-    def get(self, id: int) -> User | None: ...
-    def by_email(self, email: str) -> User | None: ...
-    def all(self) -> Sequence[User]: ...
-    def save(self, value: User) -> None: ...
-    def password(self, id: int) -> str: ...
-    def set_password(self, id: int, password: str) -> None: ...
-
-
-class OrganizationStore(Protocol):
-    """The one organization of an installation."""
-
-    def get(self) -> Organization: ...
-    def hold(self) -> Organization:
-        """The same; nobody else counts its runs until the transaction ends. It is held before anything else is."""
-        ...
-
-    def save(self, value: Organization) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,6 +343,10 @@ class LedgerStore(Protocol):
 
     def add(self, run: Run, rows: Sequence[Ledgered]) -> None: ...
     def plan(self, run_id: int) -> Sequence[PlannedTest]: ...
+    def taken(self, run_id: int, taken: Taken) -> Sequence[Ledgered]:
+        """The rows that a re-run of the failed ones takes up, and those of their serial groups, in their order."""
+        ...
+
     def files(self, run_id: int, limit: int) -> Sequence[str]:
         """The files of its planned tests, sorted, so many at most; those of tests that are not there not among them."""
         ...
@@ -424,6 +383,10 @@ class BatchStore(Protocol):
     def add(self, run_id: int, numbers: Iterable[int]) -> None: ...
     def get(self, run_id: int, number: int) -> BatchState | None: ...
     def open(self, run_id: int) -> Sequence[BatchState]: ...
+    def last(self, run_id: int) -> int:
+        """The greatest number of its batches; 0: it has none."""
+        ...
+
     def end(self, run_id: int, number: int) -> None: ...
     def end_all(self, run_id: int) -> None:
         """End the batches of a run that is over, and the attempts that still run."""

@@ -1,10 +1,11 @@
 """Tokens: made, used, revoked."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
-from resit.domain.access import PROJECT_SCOPES, Principal, Role, Scope, Token, parse_scopes
-from resit.domain.errors import InvalidInput, NotFound, Suspended, Unauthenticated
+from resit.domain.access import PROJECT_SCOPES, Principal, Role, Scope, Token, TokenKind, parse_scopes, scopes_of
+from resit.domain.errors import InvalidInput, NotFound, ResitError, Suspended, Unauthenticated
 from resit.domain.ids import secret_digest
 from resit.domain.project import check_text
 from resit.ports import Clock, Ids, Store, Transaction
@@ -15,6 +16,8 @@ PREFIX = 12
 """Characters of a secret that are stored to find it by; too few to guess the rest."""
 MAX_DAYS = 3650.0
 MAX_NAME = 200
+USED_SECONDS = 60.0
+"""How exactly it is kept when a token was used last."""
 MAX_NUMBER = 2**53
 """Greater than any number of a row, and still within every database's."""
 
@@ -29,6 +32,7 @@ def new_token(
     user_id: int | None,
     now: float,
     days: float | None,
+    kind: TokenKind = TokenKind.API,
 ) -> tuple[Token, str]:
     """A token and its secret. What it may be is checked by who makes it."""
     secret = ids.secret()
@@ -42,6 +46,7 @@ def new_token(
         created_at=now,
         user_id=user_id,
         expires_at=None if days is None else now + days * 86400,
+        kind=kind,
     )
     return tx.tokens.add(token), secret
 
@@ -83,8 +88,33 @@ class Access:
                 days=expires_in_days,
             )
 
-    def authenticate(self, secret: str) -> Principal:
-        """Who bears this secret.
+    def create_own(
+        self, principal: Principal, *, name: str, scopes: Sequence[str], expires_in_days: float | None
+    ) -> tuple[Token, str]:
+        """The same for oneself, which needs no scope: it can do what its owner can, and ends with their account.
+
+        Raises :class:`InvalidInput`, :class:`Forbidden`.
+        """
+        if expires_in_days is not None and not 0 < expires_in_days <= MAX_DAYS:
+            raise InvalidInput(f"a token lives more than 0 and at most {MAX_DAYS:.0f} days", field="expires_in_days")
+        wanted = parse_scopes(scopes)
+        for scope in wanted:
+            principal.need(scope)
+        check_text(name, "name", MAX_NAME)
+        with self._store.write(alone=True) as tx:
+            return new_token(
+                tx,
+                self._ids,
+                name=name,
+                project_id=principal.project_id,
+                scopes=wanted,
+                user_id=principal.user_id,
+                now=self._clock.now(),
+                days=expires_in_days,
+            )
+
+    def authenticate(self, secret: str, kind: TokenKind = TokenKind.API) -> Principal:
+        """Who bears this secret. A session has the scopes of what its person is now.
 
         Raises :class:`Unauthenticated`, always in the same words, and :class:`Suspended` for everybody but an
         administrator bound to no project while the organization is suspended.
@@ -92,7 +122,8 @@ class Access:
         digest = secret_digest(secret)
         with self._store.read() as tx:
             token = next((t for t in tx.tokens.by_prefix(secret[:PREFIX]) if t.digest == digest), None)
-            if token is None or not token.valid(self._clock.now()):
+            now = self._clock.now()
+            if token is None or token.kind is not kind or not token.valid(now):
                 raise _unknown()
             user = None if token.user_id is None else tx.users.get(token.user_id)
             suspended = tx.organization.get().suspended
@@ -103,10 +134,18 @@ class Access:
             raise _unknown()
         else:
             name, email, role = user.name, user.email, user.role
+        if now - token.used_at > USED_SECONDS:
+            self._used(token.id, now)
         if suspended and (role is not Role.ADMIN or token.project_id is not None):
             raise Suspended("the organization is suspended: ask its operator (resit org set --no-suspended)")
         requests.by(name)
-        return Principal(name, token.project_id, frozenset(token.scopes), role, token.user_id, token.id, email)
+        scopes = token.scopes if user is None or kind is TokenKind.API else scopes_of(user.role)
+        return Principal(name, token.project_id, frozenset(scopes), role, token.user_id, token.id, email)
+
+    def _used(self, id: int, now: float) -> None:
+        """Note that it was; that nobody can write now keeps nobody out."""
+        with suppress(ResitError), self._store.write(lasting=False) as tx:
+            tx.tokens.used(id, now)
 
     def tokens(self, principal: Principal) -> Sequence[Token]:
         """The tokens within reach, without their secrets."""

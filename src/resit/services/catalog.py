@@ -105,7 +105,7 @@ class Catalog:
         self, store: Store, clock: Clock, ids: Ids, signer: Signer, executors: Collection[str], cron: Cron
     ) -> None:
         self._store, self._clock, self._ids, self._signer, self._cron = store, clock, ids, signer, cron
-        self._executors = sorted(executors)
+        self.executors = sorted(executors)
 
     def add_project(
         self,
@@ -133,9 +133,9 @@ class Catalog:
         check_slug(slug)
         for field, text in (("source", source), ("workdir", workdir), ("setup", setup), ("config", config)):
             check_text(text, field)
-        if executor not in self._executors:
+        if executor not in self.executors:
             raise InvalidInput(
-                f"no executor {executor[:80]!r}; there are: {', '.join(self._executors)}", field="executor"
+                f"no executor {executor[:80]!r}; there are: {', '.join(self.executors)}", field="executor"
             )
         for field, text in (("workdir", workdir), ("config", config)):
             if Path(text).is_absolute() or ".." in Path(text).parts:

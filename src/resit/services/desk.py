@@ -75,10 +75,7 @@ class Desk:
         changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
         if not changed:
             return run
-        counts = run.counts
-        for old, new in changed:
-            counts = ledger.moved(counts, old, new)
-        run = self.put(replace(run, counts=counts))
+        run = self.put(replace(run, counts=ledger.moved(run.counts, changed)))
         self.tx.ledger.save(run.id, [new for _, new in changed], run.seq)
         return run
 

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
-from resit.domain.access import Token
+from resit.domain.access import Token, TokenKind
 from resit.domain.project import Environment, Project
 from resit.storage import rows, tables
 from resit.storage.dialect import held, hold_word
+
+_BEARER = tables.tokens.c.kind == TokenKind.API.value
 
 
 class Projects:
@@ -112,14 +114,14 @@ class Tokens:
         return rows.token(row) if row else None
 
     def all(self, project_id: int | None) -> Sequence[Token]:
-        query = select(tables.tokens).order_by(tables.tokens.c.id)
+        query = select(tables.tokens).where(_BEARER).order_by(tables.tokens.c.id)
         if project_id is not None:
             query = query.where(tables.tokens.c.project_id == project_id)
         return [rows.token(row) for row in self._db.execute(query).mappings()]
 
     def page(self, user_id: int | None, project_id: int | None, offset: int, limit: int) -> tuple[Sequence[Token], int]:
         table = tables.tokens
-        which = [
+        which = [_BEARER] + [
             column == value
             for column, value in ((table.c.user_id, user_id), (table.c.project_id, project_id))
             if value is not None
@@ -130,13 +132,21 @@ class Tokens:
 
     def named(self, user_id: int, name: str) -> bool:
         table = tables.tokens
-        query = select(table.c.id).where(table.c.user_id == user_id, table.c.name == name).limit(1)
+        query = select(table.c.id).where(_BEARER, table.c.user_id == user_id, table.c.name == name).limit(1)
         return self._db.execute(query).first() is not None
 
     def revoke_all(self, user_id: int, now: float) -> None:
         table = tables.tokens
         own = update(table).where(table.c.user_id == user_id, table.c.revoked_at.is_(None))
         self._db.execute(own.values(revoked_at=now))
+
+    def used(self, id: int, now: float) -> None:
+        self._db.execute(update(tables.tokens).where(tables.tokens.c.id == id).values(used_at=now))
+
+    def forget(self, before: float) -> None:
+        table = tables.tokens
+        over = table.c.revoked_at.is_not(None) | (table.c.expires_at < before)
+        self._db.execute(delete(table).where(~_BEARER, over))
 
     def save(self, token: Token) -> None:
         self._db.execute(update(tables.tokens).where(tables.tokens.c.id == token.id).values(rows.token_values(token)))

@@ -6,6 +6,7 @@
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -14,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Insert,
+    Integer,
     Select,
     Table,
     Text,
@@ -37,6 +39,8 @@ from resit.storage.rows import dumps
 
 AT_ONCE = 10_000
 """Rows that travel in one statement: a few megabytes."""
+FEW = 16
+"""Rows for which a statement that is known costs less than one that is put together anew."""
 
 
 def on_postgresql(connection: Connection) -> bool:
@@ -60,7 +64,7 @@ def insert_all(connection: Connection, statement: Insert, rows: Sequence[Mapping
     if not rows:
         return
     if not on_postgresql(connection):
-        connection.execute(statement, rows)
+        _each(connection, statement, rows)
         return
     table: Any = statement.table
     names = tuple(rows[0])
@@ -77,10 +81,23 @@ def update_all(connection: Connection, table: Table, key: Collection[str], rows:
     names = tuple(rows[0])
     if not on_postgresql(connection):
         said = [{f"key_{name}" if name in key else name: row[name] for name in names} for row in rows]
-        connection.execute(_update_each(table, names, tuple(key)), said)
+        _each(connection, _update_each(table, names, tuple(key)), said)
         return
     for some in _pieces(rows):
         connection.execute(_update_given(table, names, tuple(key)), {"given": some})
+
+
+def _each(connection: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Execute a statement for each row, whose values are what the driver takes (all our columns hold plain values).
+
+    The driver gets the rows as they are: SQLAlchemy prepares each of them anew, which costs more than SQLite's work.
+    """
+    if len(rows) < FEW:
+        connection.execute(statement, rows)
+        return
+    compiled: Any = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
+    values = itemgetter(*compiled.positiontup)
+    connection.exec_driver_sql(str(compiled), [values(row) for row in rows])
 
 
 # Made once: to make them anew costs as much as to execute them.
@@ -152,7 +169,8 @@ def listed(connection: Connection, values: Collection[str]) -> Any:
     """Texts as a relation with the column ``value``, however many they are; each once."""
     each = list(dict.fromkeys(values))
     if on_postgresql(connection):
-        found = func.unnest(bindparam("listed", each, postgresql.ARRAY(Text), unique=True))
+        # As JSON: the driver writes an array letter by letter.
+        found = func.json_array_elements_text(cast(bindparam("listed", dumps(each), Text, unique=True), JSON))
         return found.table_valued(column("value", Text), name="listed").render_derived()
     return func.json_each(dumps(each)).table_valued("value")
 
@@ -205,6 +223,16 @@ class member(_Word):  # noqa: N801
         super().__init__(func.nullif(text, ""), bindparam("member", name, Text, unique=True))
 
 
+class setting(_Word):  # noqa: N801
+    """A number of the setting of a result, whose details are kept as text; null where it is not said."""
+
+    type = Integer()
+    inherit_cache = True
+
+    def __init__(self, text: ColumnElement[Any], name: str) -> None:
+        super().__init__(func.nullif(text, ""), bindparam("setting", name, Text, unique=True))
+
+
 def _parts(element: _Word, compiler: SQLCompiler, words: dict[str, Any]) -> list[str]:
     return [compiler.process(part, **words) for part in element.clauses]
 
@@ -243,3 +271,18 @@ def _(element: member, compiler: SQLCompiler, **words: Any) -> str:  # pyright: 
 def _(element: member, compiler: SQLCompiler, **words: Any) -> str:  # pyright: ignore[reportUnusedFunction]
     text, name = _parts(element, compiler, words)
     return f"(CAST({text} AS JSON) ->> {name})"
+
+
+@compiles(setting, "sqlite")
+def _(element: setting, compiler: SQLCompiler, **words: Any) -> str:  # pyright: ignore[reportUnusedFunction]
+    text, name = _parts(element, compiler, words)
+    return f"json_extract({text}, '$.setting.' || {name})"
+
+
+@compiles(setting, "postgresql")
+def _(element: setting, compiler: SQLCompiler, **words: Any) -> str:  # pyright: ignore[reportUnusedFunction]
+    # Not as JSON: what a test wrote may hold a NUL, for which PostgreSQL refuses all of it. A text inside of it has no
+    # quote without a backslash before it: it is never taken for the member.
+    text, name = _parts(element, compiler, words)
+    found = f"""substring({text} from '"setting": *\\{{[^}}]*"' || {name} || '": *([0-9]+)')"""
+    return f"CAST({found} AS INTEGER)"

@@ -58,6 +58,10 @@ class Batches:
             for row in self._db.execute(query).mappings()
         ]
 
+    def last(self, run_id: int) -> int:
+        query = select(func.max(_B.c.number)).where(_B.c.run_id == run_id)
+        return self._db.execute(query).scalar() or 0
+
     def end(self, run_id: int, number: int) -> None:
         self._changed()
         self._db.execute(update(_B).where(_B.c.run_id == run_id, _B.c.number == number).values(ended=True))

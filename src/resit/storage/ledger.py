@@ -22,16 +22,19 @@ from resit.domain import timing, wire
 from resit.domain.ledger import Counts, Row
 from resit.domain.plan import PlannedTest
 from resit.domain.run import Run
+from resit.domain.selection import Taken
 from resit.domain.status import Outcome
 from resit.ports import Ledgered
 from resit.storage import rows as convert
 from resit.storage import tables
 from resit.storage.cases import case_values, slices
 from resit.storage.dialect import insert_all, listed, update_all, upsert
+from resit.storage.queries import NOT_PASSED
 
 _L = tables.ledger
 _C = tables.test_cases
 _D = tables.durations
+_STATE = [_L.c[name] for name in convert.STATE]
 
 
 def _how_many(flag: Column[bool]) -> ColumnElement[int]:
@@ -69,10 +72,21 @@ class Ledger:
         outcomes = [Outcome.FAILED.value, Outcome.ERRORED.value]
         query = (
             select(_L)
-            .where(_L.c.run_id == run_id, or_(_L.c.outcome.in_(outcomes), _L.c.precluded))
+            .where(_L.c.run_id == run_id, NOT_PASSED, or_(_L.c.outcome.in_(outcomes), _L.c.precluded))
             .order_by(_L.c.ordinal)
         )
         return [convert.ledgered(row) for row in self._db.execute(query).mappings()]
+
+    def taken(self, run_id: int, taken: Taken) -> Sequence[Ledgered]:
+        self.write_out()
+        outcomes = _L.c.outcome.in_(sorted(outcome.value for outcome in taken.outcomes))
+        which = or_(outcomes, _L.c.precluded) if taken.precluded else outcomes
+        query = select(_L).where(_L.c.run_id == run_id, NOT_PASSED, which)
+        found = {row["ordinal"]: convert.ledgered(row) for row in self._db.execute(query).mappings()}
+        for units in slices(sorted({each.test.unit for each in found.values()} - {""})):
+            more = select(_L).where(_L.c.run_id == run_id, _L.c.unit.in_(units))
+            found |= {row["ordinal"]: convert.ledgered(row) for row in self._db.execute(more).mappings()}
+        return [found[ordinal] for ordinal in sorted(found)]
 
     def plan(self, run_id: int) -> Sequence[PlannedTest]:
         query = select(_L).where(_L.c.run_id == run_id).order_by(_L.c.ordinal)
@@ -102,7 +116,7 @@ class Ledger:
         # With an IN list SQLite's planner, which has no statistics, reads all rows of the run: 6 ms of 20,000, for each
         # report. An outer join it can't turn round: for each name, a search in the index.
         names = listed(self._db, tests)
-        query = select(_L).select_from(names.outerjoin(_L, (_L.c.run_id == run_id) & (_L.c.test == names.c.value)))
+        query = select(*_STATE).select_from(names.outerjoin(_L, (_L.c.run_id == run_id) & (_L.c.test == names.c.value)))
         self._rows.update(((run_id, test), None) for test in tests)
         for row in self._db.execute(query).mappings():
             if row["ordinal"] is not None:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, false, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, false, func, literal_column, or_, select
 
 from resit.domain.project import Platform, under_test
+from resit.domain.status import Outcome
 from resit.ports.reads import CaseFilter, LedgerFilter, RunFilter, RunView, TestCase
 from resit.storage import rows, tables
 from resit.storage.dialect import before_slash, like, member
@@ -34,6 +35,8 @@ CASE = select(_C, (func.coalesce(_C.c.listed_in, 0) == func.coalesce(_P.c.listed
 """Test cases, and whether they are part of the suite as it was listed last."""
 
 
+NOT_PASSED = _L.c.outcome != literal_column("'passed'")
+"""In the words of the index of such rows: with a parameter in its place SQLite would not find it."""
 SEPARATOR = " › "
 """Between the parts of a title."""
 
@@ -164,6 +167,11 @@ def run_conditions(which: RunFilter) -> list[ColumnElement[bool]]:
         found.append(_R.c.branch.in_(which.branches))
     if which.before is not None:
         found.append(_R.c.id < which.before)
+    if which.who:
+        found.append(contains(which.who, _R.c.triggered_by, _R.c.actor))
+    if which.text:
+        build = [func.coalesce(built(name), "") for name in ("branch", "commit", "message", "version")]
+        found.append(contains(which.text, _R.c.reason, _R.c.branch, _R.c.commit_sha, *build))
     return found
 
 
@@ -181,8 +189,10 @@ def state_condition(state: str) -> ColumnElement[bool]:
             return and_(_L.c.outcome.is_(None), _L.c.running.is_(True))
         case "did_not_run":
             return _L.c.precluded.is_(True)
+        case Outcome.PASSED:
+            return _L.c.outcome == Outcome.PASSED.value
         case outcome:
-            return _L.c.outcome == outcome
+            return and_(_L.c.outcome == outcome, NOT_PASSED)
 
 
 def ledger_conditions(run_id: int, which: LedgerFilter) -> list[ColumnElement[bool]]:
@@ -198,6 +208,8 @@ def ledger_conditions(run_id: int, which: LedgerFilter) -> list[ColumnElement[bo
         found.append(or_(_L.c.test == which.test, _L.c.case_uuid == which.test))
     if which.case_id is not None:
         found.append(_L.c.case_uuid == select(_C.c.uuid).where(_C.c.id == which.case_id).scalar_subquery())
+    if which.batch is not None:
+        found.append(_L.c.batch == which.batch)
     if which.file is not None:
         found.append(_L.c.file == which.file)
     if which.file_part:

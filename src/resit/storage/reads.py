@@ -3,20 +3,27 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import case, func, or_, select
 
 from resit.domain.attempt import Attempt
 from resit.domain.junit import Outline
 from resit.domain.lineage import Said
 from resit.domain.project import Environment, Project
 from resit.ports import ArtifactRow, Ledgered, LogPart, Page, StoredResult
-from resit.ports.reads import LedgerFilter, RunFilter, RunView, TestCase
+from resit.ports.reads import Execution, LedgerFilter, RunFilter, RunView, TestCase
 from resit.storage import rows, tables
+from resit.storage.connect import transaction
+from resit.storage.dialect import setting
 from resit.storage.queries import CASE, VIEW, contains, ledger_conditions, run_conditions, run_view, test_case
 from resit.storage.slices import SqlSlices
 
 T = TypeVar("T")
 _R, _L, _C = tables.runs, tables.ledger, tables.test_cases
+_STATE = case(
+    (_L.c.precluded, "did_not_run"),
+    else_=func.coalesce(_L.c.outcome, case((_L.c.running, "running"), else_="planned")),
+)
+"""A test's state in one word, as :meth:`Reads.cells` has it."""
 
 
 def _page(items: Sequence[T], limit: int, keys: Sequence[object]) -> Page[T]:
@@ -82,6 +89,17 @@ class SqlReads(SqlSlices):
             found[row["ordinal"]].append(rows.result(row))
         return found
 
+    def cells(self, run_id: int, since: int = -1) -> Sequence[tuple[int, str]]:
+        query = select(_L.c.ordinal, _STATE).where(_L.c.run_id == run_id, _L.c.seq > since).order_by(_L.c.ordinal)
+        with transaction(self._engine, write=False) as db:
+            return [(row[0], row[1]) for row in db.execute(query)]
+
+    def standing(self, run_id: int) -> Sequence[tuple[str, int, str, float]]:
+        columns = (_L.c.test, _L.c.ordinal, _STATE, _L.c.duration)
+        query = select(*columns).where(_L.c.run_id == run_id).order_by(_L.c.ordinal)
+        with transaction(self._engine, write=False) as db:
+            return [(row[0], row[1], row[2], row[3]) for row in db.execute(query)]
+
     def outlines(self, run_id: int) -> Sequence[Outline]:
         short = ("ordinal", "file", "variant", "outcome", "running", "precluded", "began_at", "duration")
         query = select(*(_L.c[name] for name in short)).where(_L.c.run_id == run_id).order_by(_L.c.ordinal)
@@ -95,6 +113,20 @@ class SqlReads(SqlSlices):
         table = tables.attempts
         query = select(table).where(table.c.run_id == run_id).order_by(table.c.batch, table.c.number)
         return [rows.attempt(row) for row in self._all(query)]
+
+    def executions(self, run_id: int, limit: int) -> Sequence[Execution]:
+        table = tables.results
+        names = ("attempt", "status", "counted", "started_at", "duration")
+        parallel = func.coalesce(setting(table.c.details, "parallel"), -1).label("parallel")
+        query = (
+            select(_L.c.ordinal, _L.c.batch, *(table.c[name] for name in names), parallel)
+            .join(_L, (_L.c.run_id == table.c.run_id) & (_L.c.ordinal == table.c.ordinal))
+            .where(table.c.run_id == run_id)
+            .order_by(table.c.started_at, table.c.ordinal, table.c.retry)
+            .limit(limit)
+        )
+        with transaction(self._engine, write=False) as db:
+            return [Execution(*row) for row in db.execute(query)]
 
     def outcomes(self, run_ids: Sequence[int]) -> Sequence[Mapping[str, Said]]:
         found: dict[int, dict[str, Said]] = {id: {} for id in run_ids}

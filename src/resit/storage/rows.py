@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from resit.domain import wire
-from resit.domain.access import Scope, Token
+from resit.domain.access import Scope, Token, TokenKind
 from resit.domain.attempt import Attempt, AttemptState
 from resit.domain.junit import Outline
 from resit.domain.ledger import Counts, Row
@@ -89,13 +89,14 @@ def token(row: AnyRow) -> Token:
     """A token."""
     values: dict[str, Any] = {name: row[name] for name in Token.__dataclass_fields__}
     values["scopes"] = tuple(Scope(s) for s in row["scopes"].split())
+    values["kind"] = TokenKind(row["kind"])
     return Token(**values)
 
 
 def token_values(value: Token) -> dict[str, Any]:
     """Columns of a token, without its number."""
     values = {name: getattr(value, name) for name in Token.__dataclass_fields__ if name != "id"}
-    return {**values, "scopes": " ".join(s.value for s in value.scopes)}
+    return {**values, "scopes": " ".join(s.value for s in value.scopes), "kind": value.kind.value}
 
 
 def run(row: AnyRow) -> Run:
@@ -235,6 +236,13 @@ def test(row: AnyRow) -> PlannedTest:
     )
 
 
+STATE = (
+    *("ordinal", "test", "batch", "outcome", "running", "tries", "failed_before"),
+    *("precluded", "snoozed", "reason", "duration", "began_at"),
+)
+"""The columns that :func:`ledger_row` needs."""
+
+
 def ledger_row(row: AnyRow) -> Row:
     """The account of a planned test, from a ledger row."""
     return Row(
@@ -323,9 +331,7 @@ def attempt_values(value: Attempt) -> dict[str, Any]:
 
 def result_values(run_id: int, value: StoredResult) -> dict[str, Any]:
     """Columns of a result; what only a reader of the details wants is JSON."""
-    data = wire.to_wire(value.found)
-    names = ("failures", "attachments", "annotations", *wire.ACCOUNT)
-    details = {name: data[name] for name in names if data.get(name)}
+    details = wire.details(value.found)
     return {
         "run_id": run_id,
         "ordinal": value.ordinal,

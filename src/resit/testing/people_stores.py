@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from resit.domain.access import Role, Scope, Token, User
+from resit.domain.access import Role, Scope, Token, TokenKind, User
 from resit.domain.organization import Organization
 from resit.ports import Store, Transaction
 from resit.testing import factories
@@ -87,3 +87,29 @@ class PeopleContract:
             tx.tokens.revoke_all(3, NOW + 5)
         with store.read() as tx:
             assert tx.tokens.all(None) == [replace(mine, revoked_at=NOW + 5), old, others, nobodys]
+
+    def test_sessions_are_in_no_list(self, store: Store) -> None:
+        """They are found by what they begin with, note when they were used, and go when they are over."""
+        with store.write() as tx:
+            token = _token(tx, "ci", 1, expires_at=NOW)
+            session = _token(tx, "session", 1, kind=TokenKind.SESSION, expires_at=NOW + 10)
+            over = _token(tx, "over", 1, kind=TokenKind.SESSION, expires_at=NOW - 1)
+            link = _token(tx, "link", None, kind=TokenKind.LINK, revoked_at=NOW - 5)
+        with store.write() as tx:
+            assert tx.tokens.all(None) == [token]
+            assert tx.tokens.page(1, None, 0, 9) == ([token], 1)
+            assert [tx.tokens.named(1, name) for name in ("ci", "session")] == [True, False]
+            assert tx.tokens.by_prefix(session.prefix) == [session]
+            tx.tokens.used(session.id, NOW + 3)
+            assert tx.tokens.get(session.id) == replace(session, used_at=NOW + 3)
+            tx.tokens.forget(NOW)
+            assert [tx.tokens.get(each.id) is None for each in (token, session, over, link)] == [
+                False,
+                False,
+                True,
+                True,
+            ]
+            tx.tokens.revoke_all(1, NOW + 5)
+            found = tx.tokens.get(session.id)
+            assert found is not None
+            assert found.revoked_at == NOW + 5

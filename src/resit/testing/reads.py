@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from resit.domain import ledger
+from resit.domain.events import Setting
 from resit.domain.ids import case_uuid
 from resit.domain.plan import PlannedTest
 from resit.domain.project import Environment, Platform, Project
@@ -16,8 +17,8 @@ from resit.domain.resource import Resource, ResourceStatus
 from resit.domain.run import Build, Run
 from resit.domain.snooze import Snooze
 from resit.domain.status import Outcome, RunStatus, Verdict
-from resit.ports import Ledgered, Store, Transaction
-from resit.ports.reads import CaseFilter, LedgerFilter, Reads, RunFilter, RunOrder, Slice
+from resit.ports import Ledgered, Store, StoredResult, Transaction
+from resit.ports.reads import CaseFilter, Execution, LedgerFilter, Reads, RunFilter, RunOrder, Slice
 from resit.testing import factories
 from resit.testing.factories import NOW, uuid_of
 
@@ -144,6 +145,12 @@ class ReadsContract:
         assert found(kinds=((RunStatus.FINISHED, None),)) == [two, one]
         assert found(kinds=((RunStatus.FINISHED, Verdict.FAILED), (RunStatus.REQUESTED, None))) == [three, two]
         assert found(kinds=((RunStatus.RUNNING, None),)) == []
+        build = Build(version="1.2", message="mend")
+        asked = shop.run(triggered_by="CI of Ann", actor="Ben", reason="100% sure", build=build)
+        assert [found(who=name) for name in ("ann", "BEN", "eve")] == [[asked], [asked], []]
+        assert [found(text=some) for some in ("100%", "1.2", "MEND")] == [[asked]] * 3
+        assert found(text="topic") == [three, two]
+        assert found(text="c0ff") == [one]
         for odd in WILD:
             assert found(environment=odd) == found(branch=odd) == found(build_branch=odd) == []
             assert found(build_commit=odd) == []
@@ -321,6 +328,15 @@ class ReadsContract:
         for row in rows:
             also = [left.ordinal] if row.outcome is Outcome.SKIPPED else []
             assert found(state=str(row.outcome)) == [row.ordinal, *also]
+        assert found(batch=every[0].batch) == found()
+        assert found(batch=99) == []
+        words = {outcome: str(outcome) for outcome in Outcome}
+        cells = [(row.ordinal, words[row.outcome]) for row in rows if row.outcome]
+        cells += [(planned.ordinal, "planned"), (running.ordinal, "running"), (left.ordinal, "did_not_run")]
+        assert reads.cells(run) == reads.cells(run, 4) == cells
+        assert reads.cells(run, 5) == reads.cells(999) == reads.standing(999) == []
+        assert [(found[1], found[2]) for found in reads.standing(run)] == cells
+        assert [(found[0], found[3]) for found in reads.standing(run)] == [(row.test, row.duration) for row in every]
         assert found(state="planned") == [planned.ordinal]
         assert found(state="running") == [running.ordinal]
         assert found(state="did_not_run") == [left.ordinal]
@@ -382,6 +398,21 @@ class ReadsContract:
             add(done, other.project)
         found = pages(lambda o, n: reads.resources(shop.project.id, o, n), 2)
         assert [item.id for item in found] == ids[::-1]
+
+    def test_when_and_where_tests_ran(self, store: Store, reads: Reads) -> None:
+        shop = Shop(store)
+        run = shop.ledger(factories.row(0), factories.row(1))
+        second = replace(factories.result("", "failed"), retry=1, started_at=NOW + 2, setting=Setting(parallel=0))
+        first = replace(factories.result("", "timed_out"), stdout='a\0b"setting": {"parallel": 9}')
+        with store.write() as tx:
+            tx.results.add(run, [StoredResult(1, 1, True, second), StoredResult(0, 2, False, first)])
+        batch = factories.row(0).batch
+        assert reads.executions(run, 9) == [
+            Execution(0, batch, 2, "timed_out", False, NOW, 0.5, -1),
+            Execution(1, batch, 1, "failed", True, NOW + 2, 0.5, 0),
+        ]
+        assert len(reads.executions(run, 1)) == 1
+        assert reads.executions(999, 9) == []
 
     # ------------------------------------------------------------ pages
 

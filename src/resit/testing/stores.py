@@ -17,7 +17,7 @@ from resit.domain.events import Attachment
 from resit.domain.plan import PlannedTest
 from resit.domain.project import Environment, Project
 from resit.domain.run import Build, Problem, Run
-from resit.domain.selection import Filters, Selection
+from resit.domain.selection import Filters, Selection, Taken
 from resit.domain.status import RunStatus, SelectionKind, Verdict
 from resit.ports import ArtifactRow, Ledgered, Outgoing, Store, StoredResult, Transaction
 from resit.ports.reads import LedgerFilter, Reads, RunFilter
@@ -186,6 +186,29 @@ class StoreContract(FleetContract, PeopleContract, QueueContract, ShelfContract)
         seqs = {item.test.id: item.seq for item in reads.ledger(run.id, LedgerFilter(), 10).items}
         assert list(seqs.values()) == [5, 5, 5, 1, 1, 1]
 
+    def test_what_a_rerun_takes_up(self, store: Store) -> None:
+        """The rows of each set, with all of their serial groups, in their order; no others."""
+        tests = [factories.planned(f"t{n}", unit="group" if n in (1, 4) else "") for n in range(8)]
+        run = planned_run(store, *tests)
+        with store.write() as tx:
+            assert tx.ledger.taken(run.id, Taken.NOT_GREEN) == []
+            rows = tx.ledger.rows(run.id)
+            after = [
+                ledger.result(rows[0], result("", "passed")),
+                ledger.result(rows[1], result("", "passed")),
+                ledger.did_not_run(rows[2], "x"),
+                ledger.lost(rows[3], "x"),
+                ledger.result(rows[4], result("", "failed")),
+                ledger.cancelled(rows[5]),
+                ledger.result(rows[6], result("", "skipped")),
+            ]
+            tx.ledger.save(run.id, after, 5)
+            for taken in Taken:
+                red = {row.test for row in after if taken.takes(row)}
+                wanted = [n for n in range(8) if f"t{n}" in red or (n == 1 and "t4" in red)]
+                assert [each.row.ordinal for each in tx.ledger.taken(run.id, taken)] == wanted, taken
+                assert [each.test for each in tx.ledger.taken(run.id, taken)] == [tests[n] for n in wanted]
+
     def test_a_long_list_of_tests(self, store: Store) -> None:
         """More than a statement takes parameters."""
         tests = factories.suite(*[100] * 20)
@@ -236,6 +259,7 @@ class StoreContract(FleetContract, PeopleContract, QueueContract, ShelfContract)
             tx.batches.add_attempt(one)
             tx.batches.save_attempt(replace(one, state=AttemptState.LOST))
             tx.batches.add_attempt(two)
+            assert (tx.batches.last(run.id), tx.batches.last(999)) == (1, 0)
             state = tx.batches.get(run.id, 1)
             assert state is not None
             assert state.fence == two

@@ -14,10 +14,10 @@ from typing import Any, cast
 from sqlalchemy import Engine, event
 
 from resit import __version__
-from resit.api.context import Services, Watching
 from resit.bootstrap.observe import watching
 from resit.bootstrap.planes import SoleDuties
 from resit.config import Settings
+from resit.control.context import Services, Watching
 from resit.control.signals import Signals
 from resit.domain import wire
 from resit.domain.events import TestEvent
@@ -47,6 +47,7 @@ from resit.services.retention import Retention
 from resit.services.run_reports import RunReports
 from resit.services.runs import Runs
 from resit.services.schedules import Schedules
+from resit.services.sessions import Sessions
 from resit.services.snoozes import Snoozes
 from resit.services.test_plans import TestPlans
 from resit.services.webhooks import Webhooks
@@ -135,6 +136,7 @@ class World:
         self.store, self.reads = SqlStore(self.engine), SqlReads(self.engine)
         self.runs = Runs(self.store, self.clock, self.ids)
         self.access = Access(self.store, self.clock, self.ids)
+        self.sessions = Sessions(self.store, self.clock, self.ids, self.access, Strength(n=16, rounds=1))
         self.cron = CronTimes()
         self.catalog = Catalog(self.store, self.clock, self.ids, self.signer, ["pytest", "playwright"], self.cron)
         self.queue = Queue(self.store, self.clock, self.ids)
@@ -168,6 +170,7 @@ class World:
             runs=self.runs,
             queue=self.queue,
             schedules=self.schedules,
+            sessions=self.sessions,
             work=self.work,
             fleet=self.fleet,
             people=self.people,

@@ -219,6 +219,8 @@ class _Lane:
         self._work, self._session, self._lane, self._shard = work, session, lane, shard
         self._pulse, self._limits, self._upload = pulse, limits, upload
         self._broken = False
+        self._more = True
+        """False once the last batch of the run was here: what comes after it is only what another worker gives back."""
 
     async def run(self) -> None:
         """Pull batches until none is left."""
@@ -254,7 +256,7 @@ class _Lane:
         work = self._work
         while not (work.stopping or work.draining or self._broken):
             try:
-                delivery = await work.tools.broker.batch(work.run, NO_MORE_SECONDS)
+                delivery = await work.tools.broker.batch(work.run, NO_MORE_SECONDS if self._more else 0.0)
             except BrokerAway:
                 await asyncio.sleep(0.5)
                 continue
@@ -268,6 +270,7 @@ class _Lane:
         work = self._work
         data = json.loads(zlib.decompress(delivery.data))
         number = int(data["batch"])
+        self._more = number != int(data.get("last", 0))
         key = (work.run, number)  # other runs of this worker have batches of the same number
         if key in work.held.leases:
             # It came back while it runs here: the broker was away for longer than a lease.

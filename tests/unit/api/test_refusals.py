@@ -306,10 +306,21 @@ ROUTES = [
     ("POST", "/users", "admin"),
     ("GET", "/users", "admin"),
     ("POST", "/users/a@b/disable", "admin"),
+    ("POST", "/sign-in-links", "admin"),
     ("GET", "/organization", "system:read"),
     ("PATCH", "/organization", "admin"),
 ]
-OF_ALL = ("/doctor", "/users", "/organization", "/workers", "/pools", "/worker-credentials", "/usage", "/retention")
+OF_ALL = (
+    "/doctor",
+    "/users",
+    "/sign-in-links",
+    "/organization",
+    "/workers",
+    "/pools",
+    "/worker-credentials",
+    "/usage",
+    "/retention",
+)
 """What belongs to no project; who may come in there is tested with them (``test_people``, ``test_fleet`` ...)."""
 SENT: dict[str, dict[str, Any]] = {
     "/projects": {"slug": "x", "source": "/", "executor": "pytest"},

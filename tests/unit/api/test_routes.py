@@ -274,7 +274,7 @@ def test_an_end_that_comes_while_events_are_read_is_told_after_its_tests(
     async def at_once(*_: object) -> None:
         return
 
-    monkeypatch.setattr("resit.api.native.events.changed", at_once)
+    monkeypatch.setattr("resit.control.following.changed", at_once)
     monkeypatch.setattr(type(world.reads), "run", meanwhile)
     found = stream(api, run)
     assert [data["outcome"] for kind, _, data in found if kind == "test"] == [None, "passed"]

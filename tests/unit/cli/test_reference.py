@@ -29,7 +29,7 @@ def test_every_command_of_the_contract_is_there():
     assert {
         "serve", "project", "project add", "project show", "project list", "env", "env add", "env list",
         "token", "token create", "token list", "token revoke", "nats-key", "doctor",
-        "user", "user add", "user list", "user disable", "org", "org show", "org set",
+        "user", "user add", "user list", "user disable", "link", "org", "org show", "org set",
         "project set", "env set", "test-plan", "test-plan add", "test-plan list", "test-plan remove",
         "snooze", "snooze add", "snooze list", "snooze expire",
         "webhook", "webhook add", "webhook list", "webhook test", "webhook remove",

@@ -49,7 +49,7 @@ class Message:
         self.data, self.stored_at = data, time.time() - age
         self.settled = ""
 
-    async def done(self) -> None:
+    async def done(self, *, wait: bool = True) -> None:
         self.settled = "done"
 
     async def give_back(self, delay: float = 0.0) -> None:

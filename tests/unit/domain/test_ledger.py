@@ -111,7 +111,7 @@ def test_counts_that_move_equal_a_recount(steps: list[tuple[int, TestEvent | str
             rows[at] = ledger.restart(before) if step == "restart" else ENDS[step](before)
         else:
             rows[at] = follow(before, step)
-        counts = ledger.moved(counts, before, rows[at])
+        counts = ledger.moved(counts, [(before, rows[at])])
         assert counts == ledger.count(rows)
         assert counts.total == 5
 

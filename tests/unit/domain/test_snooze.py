@@ -68,7 +68,7 @@ def test_a_snooze_takes_from_what_blocks_and_from_nothing_else(found: list[Row],
     assert after.blocking >= gone, "what is lost or gone always blocks"
     moved = before
     for old, new in zip(found, after_rows, strict=True):
-        moved = ledger.moved(moved, old, new)
+        moved = ledger.moved(moved, [(old, new)])
     assert moved == after
 
 

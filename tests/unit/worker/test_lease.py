@@ -57,7 +57,7 @@ class Message:
     async def renew(self) -> None:
         self._do("renew")
 
-    async def done(self) -> None:
+    async def done(self, *, wait: bool = True) -> None:
         self._do("done")
 
     async def give_back(self, delay: float = 0.0) -> None:

@@ -40,7 +40,7 @@ class Message:
     async def renew(self) -> None:
         self.did.append("renew")
 
-    async def done(self) -> None:
+    async def done(self, *, wait: bool = True) -> None:
         self.did.append("done")
 
     async def give_back(self, delay: float = 0.0) -> None:

@@ -96,6 +96,18 @@ def disable_user(use: Use, who: Who, email: str) -> UserOut:
     return UserOut.of(use.people.disable(who, email))
 
 
+class LinkOut(BaseModel):
+    """A link to the web page."""
+
+    url: str = Field(description="Signs its opener in as who asked for it, once, within a day")
+
+
+@router.post("/sign-in-links", status_code=201, tags=["people"])
+def add_link(use: Use, who: Who) -> LinkOut:
+    """A link that opens the web page signed in, for an administrator of everything."""
+    return LinkOut(url=f"{use.url.rstrip('/')}/link/{use.sessions.link(who)}")
+
+
 @router.get("/organization", tags=["organization"])
 def get_organization(use: Use, who: Who) -> OrganizationOut:
     """The settings of the whole installation, and how many runs were made this month."""

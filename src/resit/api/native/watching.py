@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel
 
-from resit.api.context import Services, Use, Watching, Who, bearer
+from resit.api.context import Services, Use, Who, bearer
+from resit.control.context import Watching
 from resit.control.health import Checked
 from resit.control.watch import samples
 from resit.domain import doctor

@@ -126,6 +126,10 @@ class Lanes:
             self._lane(session, items, self._commands).run()
         return True
 
+    def pytest_unconfigure(self):
+        """The session's last word is written: it need not wait until somebody looks."""
+        self._commands.ring()
+
     def _lane(self, session, items, commands):
         return Lane(self._spool, session, items, commands, self._selection, self._reporter)
 

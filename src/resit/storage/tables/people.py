@@ -23,6 +23,7 @@ users = Table(
     flag("disabled"),
     text("password"),
     time("created_at"),
+    text("subject"),
 )
 
 tokens = Table(
@@ -38,4 +39,6 @@ tokens = Table(
     Column("expires_at", Float),
     Column("revoked_at", Float),
     Column("user_id", Id, index=True),
+    text("kind"),
+    time("used_at"),
 )

@@ -6,6 +6,8 @@ from sqlalchemy import text as sql
 from resit.storage.tables.base import Id, Text, flag, large, metadata, text, time, whole
 
 _UNTOLD = sql("finished_at IS NOT NULL AND told_at IS NULL")
+_NOT_PASSED = sql("outcome <> 'passed'")
+"""Few rows of a ledger: what is asked for most, and by re-runs. A query has to say these words to get at the index."""
 _DELAYED = sql("start_at IS NOT NULL")
 """Few runs are delayed, and only those are looked for by their time."""
 # ``gone``: retention takes the run apart, and nobody reads it. ``source_gone``: the number of a source that went.
@@ -118,6 +120,7 @@ ledger = Table(
     Index(None, "run_id", "seq"),
     Index(None, "run_id", "batch"),
     Index(None, "case_uuid", "run_id"),
+    Index("ix_ledger_not_passed", "run_id", "outcome", sqlite_where=_NOT_PASSED, postgresql_where=_NOT_PASSED),
     sqlite_with_rowid=False,
 )
 
