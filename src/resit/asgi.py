@@ -20,6 +20,7 @@ from resit import __version__
 from resit.api.app import create_app
 from resit.bootstrap.alone import alone
 from resit.bootstrap.handover import WorkerSettings
+from resit.bootstrap.loading import loading
 from resit.bootstrap.server import Server, admin_token, build, first_link, running, write_private
 from resit.bootstrap.tls import shown
 from resit.broker.address import Address
@@ -42,14 +43,15 @@ def serve(settings: Settings) -> int:
     data, address = settings.data, (settings.host, settings.port)
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with alone(data), _listen(*address) as listener:
-        server = build(replace(settings, port=listener.getsockname()[1], slots=settings.slots or _cores()))
+        with loading():
+            server = build(replace(settings, port=listener.getsockname()[1], slots=settings.slots or _cores()))
+            app = create_app(server.services, _lifespan(server), create_web(server.services), PATHS)
         if admin_token(server) and settings.log_format == "text":
             # To whoever started it, and not into logs that are gathered: there `resit link` prints one.
             sys.stdout.write(f"Sign in to the page, once: {first_link(server)}\n")
             sys.stdout.flush()
         certificate = shown(server.settings)
         _for_neighbours(data / "certificate.pem", certificate)
-        app = create_app(server.services, _lifespan(server), create_web(server.services), PATHS)
         config = uvicorn.Config(
             app,
             ssl_certfile=certificate.certificate if certificate else None,

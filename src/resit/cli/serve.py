@@ -144,7 +144,10 @@ def serve(
         raise CommandError("a limit is 0 or more requests a minute")
     if not 0 <= drain_seconds <= 3600:
         raise CommandError(f"--drain-seconds {drain_seconds:g}: from 0 to 3600")
-    from resit.asgi import serve as run_server
+    from resit.bootstrap.loading import loading
+
+    with loading():
+        from resit.asgi import serve as run_server
 
     # A worker that is started from here has no business with the database.
     os.environ.pop("RESIT_DATABASE_URL", None)

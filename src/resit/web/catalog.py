@@ -1,14 +1,15 @@
 """Projects, their environments and test cases; comparing runs; workers and pools."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from resit.control.context import Services
+from resit.domain import comparison
 from resit.domain.access import Principal, Scope
+from resit.domain.comparison import Comparison, Pair
 from resit.domain.errors import InvalidInput, NotFound, ResitError
 from resit.domain.plan import PlannedTest
 from resit.domain.project import Project
@@ -17,18 +18,19 @@ from resit.ports.insights import Window
 from resit.ports.reads import CaseFilter, RunView
 from resit.services.catalog import find_environment, find_project
 from resit.web.door import Seen, Sent, Use, Visitor
-from resit.web.pages import page
-from resit.web.run import RED, view_of
+from resit.web.pages import page, size
+from resit.web.run import view_of
 
 router = APIRouter()
 PAGE, HISTORY, DAYS = 100, 60, 90
+GB = 10**9
 SHOWN = 200
 """Tests of one part of a comparison that are named."""
-SLOWER, SECONDS = 1.5, 0.5
 Word = Annotated[str, Query(max_length=500)]
 
 
-def _project(use: Services, who: Principal, slug: str) -> Project:
+def project_of(use: Services, who: Principal, slug: str) -> Project:
+    """A project within reach. Raises :class:`NotFound`."""
     who.need(Scope.RUNS_READ)
     with use.store.read() as tx:
         return find_project(tx, who, slug)
@@ -75,12 +77,22 @@ def project(request: Request, use: Use, seen: Seen, slug: str, environment: Word
 def _one_project(
     request: Request, use: Services, seen: Visitor, slug: str, open_: str = "", problem: str = "", status: int = 200
 ) -> Response:
-    found = _project(use, seen.who, slug)
+    found = project_of(use, seen.who, slug)
     environments = use.reads.environments(found.id)
     return page(
         request, use, "project.html", seen, status,
-        project=found, environments=environments, open=open_ or environments[0].slug, problem=problem,
+        project=found, environments=environments, open=open_ or environments[0].slug, problem=problem, kept=kept(found),
     )  # fmt: skip
+
+
+def kept(project: Project) -> str:
+    """How long a project's runs stay, in words."""
+    limits = (
+        f"for {project.keep_days:g} days" if project.keep_days else "",
+        f"{project.keep_runs} at most" if project.keep_runs else "",
+        f"while their files are under {size(project.keep_bytes)}" if project.keep_bytes else "",
+    )
+    return ", ".join(filter(None, limits)) or "for ever"
 
 
 @router.post("/projects/{slug}")
@@ -92,7 +104,12 @@ def change_project(request: Request, use: Use, seen: Seen, slug: str, sent: Sent
             "shards": sent.whole("shards"),
             "time_limit": sent.number("time_limit") or 0.0,
             "max_runs": sent.whole("max_runs"),
+            "max_failures": sent.whole("max_failures"),
+            "stall_limit": sent.number("stall_limit") or 0.0,
             "keep_days": sent.number("keep_days") or 0.0,
+            "keep_runs": sent.whole("keep_runs"),
+            "keep_bytes": round((sent.number("keep_gb") or 0.0) * GB),
+            "html_report": bool(sent["html_report"]),
         }
         use.catalog.change_project(seen.who, slug, changes)
     except ResitError as error:
@@ -144,7 +161,7 @@ def cases(
     request: Request, use: Use, seen: Seen, slug: str, q: Word = "", after: Annotated[int, Query(ge=0, le=2**53)] = 0
 ) -> Response:
     """The test cases of a project."""
-    found = _project(use, seen.who, slug)
+    found = project_of(use, seen.who, slug)
     seen.who.need(Scope.RESULTS_READ)
     items = use.reads.test_cases(found.id, q, after, PAGE)
     return page(request, use, "tests.html", seen, project=found, q=q, page=items)
@@ -153,7 +170,7 @@ def cases(
 @router.get("/projects/{slug}/tests/{uuid}")
 def case(request: Request, use: Use, seen: Seen, slug: str, uuid: str) -> Response:
     """One test case: how it fared."""
-    owner = _project(use, seen.who, slug)
+    owner = project_of(use, seen.who, slug)
     seen.who.need(Scope.RESULTS_READ)
     found = next(iter(use.reads.cases_slice(owner.id, CaseFilter(names=(uuid,)), 0, 1).items), None)
     if found is None:
@@ -182,61 +199,16 @@ def case(request: Request, use: Use, seen: Seen, slug: str, uuid: str) -> Respon
 # ------------------------------------------------------------ comparing
 
 
-Standing = tuple[str, int, str, float]
-"""See ``Reads.standing``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A test in two runs; an empty state: it is not part of that run. ``place``: its number in the later one, or -1."""
-
-    test: str
-    place: int
-    old_place: int
-    before: str
-    after: str
-    took_before: float | None
-    took_after: float | None
-
-
-def pairs(before: Sequence[Standing], after: Sequence[Standing]) -> list[Pair]:
-    """The tests of both runs, in the order of the later one."""
-    old, new = {each[0]: each for each in before}, {each[0]: each for each in after}
-    absent: tuple[str, int, str, None] = ("", -1, "", None)
-    found: list[Pair] = []
-    for test in dict.fromkeys([*new, *old]):
-        _, old_place, old_state, old_seconds = old.get(test, absent)
-        _, place, state, seconds = new.get(test, absent)
-        found.append(Pair(test, place, old_place, old_state, state, old_seconds, seconds))
-    return found
-
-
-def sorted_out(found: list[Pair]) -> list[tuple[str, str, list[Pair]]]:
-    """What differs, what matters most first."""
-    newly = [each for each in found if each.after in RED and each.before and each.before not in RED]
-    mended = [each for each in found if each.before in RED and each.after and each.after not in (*RED, "cancelled")]
-    still = [each for each in found if each.before in RED and each.after in RED]
-    missing = [each for each in found if not each.after]
-    added = [each for each in found if not each.before]
-    slower = [
-        each
-        for each in found
-        if each.took_before is not None
-        and each.took_after is not None
-        and each.before in ("passed", "flaky")
-        and each.after in ("passed", "flaky")
-        and each.took_after > SLOWER * each.took_before
-        and each.took_after - each.took_before > SECONDS
-    ]
-    slower.sort(key=lambda each: (each.took_before or 0.0) - (each.took_after or 0.0))
-    return [
-        ("Newly failing", "Nothing fails that did not.", newly),
-        ("Newly passing", "Nothing passes that did not.", mended),
-        ("Failing in both", "Nothing.", still),
-        ("Missing", "Every test of before is there.", missing),
-        ("New", "No test has come.", added),
-        ("Slower", "Nothing takes much longer.", slower),
-    ]
+TITLES = (
+    ("newly_failing", "Newly failing", "Nothing fails that did not."),
+    ("new_failing", "New and failing", "No new test fails."),
+    ("newly_passing", "Newly passing", "Nothing passes that did not."),
+    ("still_failing", "Failing in both", "Nothing."),
+    ("missing", "Missing", "Every test of before is there."),
+    ("slower", "Slower", "Nothing takes much longer."),
+    ("new", "New", "No test has come."),
+)
+"""What differs, what matters most first; and what is said where nothing does."""
 
 
 @router.get("/compare")
@@ -244,17 +216,17 @@ def compare(request: Request, use: Use, seen: Seen, a: Word = "", b: Word = "") 
     """Two runs beside each other."""
     before: RunView | None = None
     after: RunView | None = None
-    found: list[Pair] = []
+    found = Comparison()
     if a and b:
         before, after = (view_of(use, seen.who, name, Scope.RESULTS_READ) for name in (a, b))
         if before.run.project_id != after.run.project_id:
             raise InvalidInput("these runs are of two projects: they have no test in common")
-        found = pairs(use.reads.standing(before.run.id), use.reads.standing(after.run.id))
-    parts = sorted_out(found)
+        found = comparison.compare(use.reads.standing(before.run.id), use.reads.standing(after.run.id))
+    parts: list[tuple[str, str, list[Pair]]] = [(title, words, getattr(found, name)) for name, title, words in TITLES]
     names = _names(use, before, after, [each for _, _, rows in parts for each in rows[:SHOWN]])
     return page(
         request, use, "compare.html", seen,
-        a=a, b=b, before=before, after=after, total=len(found), parts=parts, shown=SHOWN, names=names,
+        a=a, b=b, before=before, after=after, total=found.total, parts=parts, shown=SHOWN, names=names,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from resit.control.context import Services
 from resit.domain.access import Principal, Scope
+from resit.domain.comparison import RED
 from resit.domain.errors import InvalidInput, NotFound
 from resit.domain.ledger import Row
 from resit.domain.lineage import effective
@@ -25,7 +26,6 @@ from resit.web.timeline import timeline as lanes_of
 
 router = APIRouter()
 PAGE, FAILURES, LINEAGE, EXECUTIONS = 100, 60, 40, 20_000
-RED = ("failed", "errored", "lost", "not_found", "did_not_run")
 Word = Annotated[str, Query(max_length=500)]
 
 
@@ -107,7 +107,7 @@ def overview(request: Request, use: Use, seen: Seen, run: str) -> Response:
 
 def failures(use: Services, view: RunView) -> dict[str, Any]:
     """What kept a run from being green, what says the same together; and its flaky tests."""
-    which = LedgerFilter(states=RED)
+    which = LedgerFilter(states=tuple(sorted(RED)))
     counts = view.run.counts
     found = [item(row) for row in use.reads.ledger(view.run.id, which, FAILURES).items] if counts.red else []
     flaky = use.reads.ledger(view.run.id, LedgerFilter(state="flaky"), FAILURES).items if counts.flaky else ()
@@ -142,7 +142,7 @@ def planned_tests(
     view = view_of(use, seen.who, run, Scope.RESULTS_READ)
     if state and state not in (*LETTERS, "red"):
         raise InvalidInput(f"there is no state {state[:40]!r}", field="state")
-    states = RED if state == "red" else ()
+    states = tuple(sorted(RED)) if state == "red" else ()
     which = LedgerFilter(
         state="" if states else state, states=states, text=q, test=test, batch=batch or None, after=after
     )

@@ -24,7 +24,7 @@ PAGES = (
     *("/runs/1", "/runs/1/tests", "/runs/1/tests?state=red", "/runs/1/tests?q=a", "/runs/1/tests/0", "/runs/1/logs"),
     *("/runs/1/timeline", "/runs/1/details", "/runs/1/files", "/compare", "/compare?a=1&b=2", "/start?project=shop"),
     *("/projects", "/projects/shop", "/projects/shop/tests", "/projects/shop/tests?q=a", "/workers", "/settings"),
-    "/account",
+    *("/account", "/projects/shop/schedules", "/projects/shop/snoozes", "/projects/shop/webhooks"),
 )
 PARTS = ("/runs/1/failures", "/runs/1/tests/0/detail", "/runs/1/cells", "/runs/1/names?at=0&at=1", "/runs/1/logs/1.txt")
 
@@ -61,7 +61,7 @@ def test_a_test_has_its_history(world: World, admin: TestClient) -> None:
     assert answer.status_code == 200
     assert "1 failed" in answer.text
     world.snoozes.add(ADMIN, "shop", tests=["tests/a.py::fails"], until=world.clock.now() + 86_400, description="known")
-    assert "Snoozed until" in admin.get(where[0]).text
+    assert "Snoozed: it ends" in admin.get(where[0]).text
 
 
 def test_each_page_is_there(world: World, admin: TestClient) -> None:

@@ -9,7 +9,6 @@ import pytest
 from resit.domain.ledger import Counts, Row
 from resit.domain.run import Run
 from resit.domain.status import Outcome, RunStatus
-from resit.web.catalog import Pair, sorted_out
 from resit.web.pages import ago, plural, seconds, size, web_address
 from resit.web.shown import grouped, kind_of, time_left, tree
 
@@ -45,34 +44,6 @@ def test_runs_stand_under_their_source() -> None:
         for id, source in ((1, None), (2, 1), (3, 1), (4, 2), (5, 4))
     ]
     assert [(depth, view.run.id) for depth, view in tree(views)] == [(0, 1), (1, 2), (2, 4), (3, 5), (1, 3)]
-
-
-def test_two_runs_are_told_apart() -> None:
-    def pair(name: str, before: str, after: str, old: float | None = 1.0, new: float | None = 1.0) -> Pair:
-        return Pair(name, 0, 0, before, after, old, new)
-
-    found = {
-        title: [each.test for each in rows]
-        for title, _, rows in sorted_out([
-            pair("broke", "passed", "failed"),
-            pair("mended", "lost", "passed"),
-            pair("still", "failed", "errored"),
-            pair("gone", "passed", "", 1.0, None),
-            pair("new", "", "passed", None, 1.0),
-            pair("slow", "passed", "flaky", 1.0, 3.0),
-            pair("slower", "passed", "passed", 1.0, 4.0),
-            pair("a little", "passed", "passed", 0.1, 0.3),
-            pair("stopped", "failed", "cancelled"),
-        ])
-    }  # fmt: skip
-    assert found == {
-        "Newly failing": ["broke"],
-        "Newly passing": ["mended"],
-        "Failing in both": ["still"],
-        "Missing": ["gone"],
-        "New": ["new"],
-        "Slower": ["slower", "slow"],
-    }
 
 
 @pytest.mark.parametrize(
