@@ -9,7 +9,7 @@ python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
   echo "resit: needs Python 3.11 or newer as '$python' (on Debian: apt install python3 python3-venv)" >&2; exit 1; }
 
-stamp() { cat pyproject.toml uv.lock scripts/setup.sh tests/node/package-lock.json 2>/dev/null | cksum; }
+stamp() { cat pyproject.toml uv.lock scripts/setup.sh tests/node/package-lock.json tests/node/browser.mjs 2>/dev/null | cksum; }
 state=.venv/.setup
 if [ -x .venv/bin/resit ] && [ "$(cat $state 2>/dev/null || true)" = "$(stamp) $(command -v node || echo no-node)" ]; then exit 0; fi
 
@@ -26,6 +26,7 @@ UV_PYTHON_DOWNLOADS=never .uv/bin/uv sync --frozen --quiet --system-certs --comp
 
 if command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1; then
   (cd tests/node && npm ci --silent --no-audit --no-fund --ignore-scripts)
+  node tests/node/browser.mjs >/dev/null || echo "resit: no Chromium of its own: tests of the page look for an installed one" >&2
 else
   echo "resit: no Node.js found: Playwright suites and the type check are left out" >&2
 fi

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -23,6 +24,18 @@ from resit.integrations.trust import trusting
 
 RESIT = str(Path(sys.executable).with_name("resit"))
 NODE_MODULES = Path(__file__).parents[1] / "node" / "node_modules"
+BROWSER = next(
+    filter(
+        None,
+        (
+            os.environ.get("RESIT_CHROMIUM"),
+            shutil.which(NODE_MODULES / ".chromium" / "chromium.sh"),
+            *map(shutil.which, ("chromium", "google-chrome")),
+        ),
+    ),
+    "",
+)
+"""A Chromium: the one that is named, the one that `make setup` brought (tests/node/browser.mjs), one of the system."""
 PATIENCE = 60.0
 """Seconds after which waiting is a failure."""
 LOOK = 0.03

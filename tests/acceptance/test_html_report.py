@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import zipfile
@@ -14,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from black_box import NODE, NODE_MODULES, Resit, Suites, alive, lines, pids, until
+from black_box import BROWSER, NODE, NODE_MODULES, Resit, Suites, alive, lines, pids, until
 from chaos import delete_store
 
 Own = Callable[..., Resit]
 pytestmark = NODE
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or ""
 needs_browser = pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine")
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAFCAIAAADzBuo/AAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC"
 SUITE = """

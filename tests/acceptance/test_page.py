@@ -2,16 +2,14 @@
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from black_box import NODE, NODE_MODULES, Resit, Suites
+from black_box import BROWSER, NODE, NODE_MODULES, Resit, Suites
 
 pytestmark = NODE
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or ""
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAoAAAAFCAIAAADzBuo/AAAAEklEQVR4nGP4z8CAB+GTG8HSALfKY52fTcuYAAAAAElFTkSuQmCC"
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 SUITE = """
@@ -32,9 +30,13 @@ for (let n = 0; n < 12; n++) test(`slow ${n}`, async () => { await new Promise(d
 CONFIG = "module.exports = { workers: 1, use: { trace: 'on' } };"
 
 
-@pytest.mark.skipif(not BROWSER and not os.environ.get("CI"), reason="no Chromium here: apt install chromium")
+@pytest.mark.skipif(
+    not BROWSER and not os.environ.get("CI"), reason="no Chromium here: make setup brings one on Linux, else install it"
+)
 def test_a_person_looks_understands_and_acts(own: Callable[..., Resit], suite: Suites, tmp_path: Path) -> None:
-    assert BROWSER, "no Chromium: the tests of the page need one (apt install chromium)"
+    assert BROWSER, (
+        "no Chromium: the tests of the page need one (make setup brings one on Linux x64; else: apt install chromium)"
+    )
     resit = own()
     folder = suite.playwright({"a.spec.js": SUITE}, CONFIG)
     resit.post("/projects", {"slug": "shop", "source": str(folder), "executor": "playwright"})
