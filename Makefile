@@ -54,4 +54,4 @@ format: ## put the code into its format
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv .uv tests/node/node_modules .demo
+	rm -rf .venv .venv-suites .uv tests/node/node_modules .demo

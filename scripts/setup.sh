@@ -23,6 +23,9 @@ fi
 # Compiled once here, so that each start is quick also where Python may not write its caches.
 UV_PYTHON_DOWNLOADS=never .uv/bin/uv sync --frozen --quiet --system-certs --compile-bytecode --python "$python"
 .venv/bin/python -m compileall -q src
+# What the tests' own suites run in.
+UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv-suites .uv/bin/uv sync --frozen --quiet --system-certs --compile-bytecode \
+  --python "$python" --only-group suites --no-install-project
 
 if command -v node >/dev/null 2>&1 && command -v npm >/dev/null 2>&1; then
   (cd tests/node && npm ci --silent --no-audit --no-fund --ignore-scripts)

@@ -1,4 +1,4 @@
-// Uses the page as a person does, and says what is there: JSON on stdout. Arguments: browser, link, password link, folder for pictures.
+// Uses the page as a person does, and says what is there: JSON on stdout. Arguments: browser, link, and a folder for pictures, if any are wanted.
 const { chromium } = require(require.resolve('playwright-core', { paths: [process.env.MODULES] }));
 const axe = require.resolve('axe-core', { paths: [process.env.MODULES] });
 const fs = require('fs');
@@ -47,7 +47,7 @@ const said = { errors: [], dialogs: [], foreign: [], axe: {}, wide: [], bytes: 0
   await shot.scrollIntoViewIfNeeded();
   await shot.evaluate(image => image.complete || new Promise(done => { image.onload = image.onerror = done; }));
   said.picture = await shot.evaluate(image => image.naturalWidth);
-  await page.screenshot({ path: `${pictures}/run.png`, fullPage: true });
+  if (pictures) await page.screenshot({ path: `${pictures}/run.png`, fullPage: true });
 
   // A cell says what it is.
   const canvas = page.locator('[data-grid] canvas');
@@ -108,22 +108,34 @@ const said = { errors: [], dialogs: [], foreign: [], axe: {}, wide: [], bytes: 0
   const test = await page.evaluate(async () => (await (await fetch('/projects/shop/tests')).text()).match(/\/projects\/shop\/tests\/[0-9a-f-]{36}/)[0]);
   const paths = ['/runs', '/runs?project=shop', number, `${number}/tests`, `${number}/tests/1`, `${number}/logs`, `${number}/timeline`, `${number}/files`,
     `${number}/details`, '/start?project=shop', '/projects', '/projects/shop', '/projects/shop/tests', test,
+    '/projects/shop/schedules', '/projects/shop/snoozes', '/projects/shop/webhooks',
     `/compare?a=${number.split('/').pop()}&b=${said.again.split('/').pop()}`, '/workers', '/settings', '/account', '/runs/999'];
-  for (const scheme of ['light', 'dark', 'phone']) {
-    await page.emulateMedia({ colorScheme: scheme === 'dark' ? 'dark' : 'light' });
-    await page.setViewportSize(scheme === 'phone' ? { width: 390, height: 844 } : { width: 1280, height: 900 });
-    for (const path of paths) {
-      await page.goto(base + path);
-      await page.addScriptTag({ path: axe }).catch(() => page.evaluate(fs.readFileSync(axe, 'utf8')));
-      const found = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ['violations'] })).violations);
+  // Each page once: all rules in light, then what can differ in the dark and on a phone.
+  const looks = {
+    light: { scheme: 'light', size: { width: 1280, height: 900 }, rules: null },
+    dark: { scheme: 'dark', size: { width: 1280, height: 900 }, rules: ['color-contrast'] },
+    phone: { scheme: 'light', size: { width: 390, height: 844 }, rules: ['color-contrast', 'scrollable-region-focusable', 'target-size'] },
+  };
+  const inspect = async (page, path) => {
+    await page.goto(base + path);
+    await page.addScriptTag({ path: axe }).catch(() => page.evaluate(fs.readFileSync(axe, 'utf8')));
+    for (const [look, { scheme, size, rules }] of Object.entries(looks)) {
+      await page.emulateMedia({ colorScheme: scheme });
+      await page.setViewportSize(size);
+      const options = { resultTypes: ['violations'], ...(rules ? { runOnly: { type: 'rule', values: rules } } : {}) };
+      const found = await page.evaluate(async options => (await window.axe.run(document, options)).violations, options);
       const bad = found.filter(each => ['serious', 'critical'].includes(each.impact));
-      if (bad.length) said.axe[`${scheme} ${path}`] = bad.map(each => `${each.id}: ${each.nodes.slice(0, 3).map(node => node.target + ' ' + (node.any[0]?.message || '')).join('; ')}`);
-      await page.screenshot({ path: `${pictures}/${scheme}${path.replace(/[^\w]+/g, '-')}.png`, fullPage: true });
+      if (bad.length) said.axe[`${look} ${path}`] = bad.map(each => `${each.id}: ${each.nodes.slice(0, 3).map(node => node.target + ' ' + (node.any[0]?.message || '')).join('; ')}`);
+      if (pictures) await page.screenshot({ path: `${pictures}/${look}${path.replace(/[^\w]+/g, '-')}.png`, fullPage: true });
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      if (wide > 0) said.wide.push(`${scheme} ${path}: ${wide} px`);
+      if (wide > 0) said.wide.push(`${look} ${path}: ${wide} px`);
     }
-  }
-  fs.writeFileSync(`${pictures}/axe.json`, JSON.stringify(said.axe, null, 1));
+  };
+  for (const path of paths) await inspect(page, path);
+  const outside = await browser.newContext({ bypassCSP: true });
+  await inspect(await outside.newPage(), '/sign-in');
+  await outside.close();
+  if (pictures) fs.writeFileSync(`${pictures}/axe.json`, JSON.stringify(said.axe, null, 1));
   said.errors = said.errors.filter(text => !text.includes('Content Security Policy') && !text.includes('404'));
 
   // A first visit, by what goes over the wire.

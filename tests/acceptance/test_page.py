@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -33,17 +34,23 @@ CONFIG = "module.exports = { workers: 1, use: { trace: 'on' } };"
 @pytest.mark.skipif(
     not BROWSER and not os.environ.get("CI"), reason="no Chromium here: make setup brings one on Linux, else install it"
 )
-def test_a_person_looks_understands_and_acts(own: Callable[..., Resit], suite: Suites, tmp_path: Path) -> None:
+def test_a_person_looks_understands_and_acts(own: Callable[..., Resit], suite: Suites) -> None:
     assert BROWSER, (
         "no Chromium: the tests of the page need one (make setup brings one on Linux x64; else: apt install chromium)"
     )
     resit = own()
     folder = suite.playwright({"a.spec.js": SUITE}, CONFIG)
     resit.post("/projects", {"slug": "shop", "source": str(folder), "executor": "playwright"})
+    nightly = {"name": "nightly", "cron": "0 6 * * mon-fri", "zone": "Europe/Berlin", "run": {"tags": ["smoke"]}}
+    resit.post("/projects/shop/schedules", nightly)
+    until = (datetime.now(UTC) + timedelta(days=7)).isoformat()
+    resit.post("/projects/shop/snoozes", {"tests": ["gone"], "until": until, "description": HOSTILE})
+    resit.post("/projects/shop/webhooks", {"url": "https://ci.example.org/resit", "events": ["test_run.ended"]})
     link = resit.cli("link").out.strip()
-    pictures = Path(os.environ.get("RESIT_PICTURES", "") or tmp_path / "pictures")
-    pictures.mkdir(parents=True, exist_ok=True)
-    command = ["node", str(Path(__file__).with_name("page_browser.cjs")), BROWSER, link, str(pictures)]
+    pictures = os.environ.get("RESIT_PICTURES", "")
+    if pictures:
+        Path(pictures).mkdir(parents=True, exist_ok=True)
+    command = ["node", str(Path(__file__).with_name("page_browser.cjs")), BROWSER, link, pictures]
     env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "MODULES": str(NODE_MODULES)}
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=env)
     assert done.returncode == 0, done.stderr

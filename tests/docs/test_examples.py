@@ -14,6 +14,7 @@ import pages
 import pytest
 
 BIN = Path(sys.executable).parent
+BARE = pages.ROOT / ".venv-suites" / "bin" / "python"
 PAGES = [page for page in pages.all_pages() if any(block.language in pages.EXECUTED for block in pages.blocks(page))]
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "PIP_", "npm_config_", "NPM_CONFIG_")
 
@@ -102,10 +103,10 @@ def test_the_examples_of(page, sessions):
 
 
 def _with_pytest(folder):
-    """Instead of an installation: the pytest that runs this is of the version that the suite asks for."""
+    """Instead of an installation."""
     (folder / ".venv" / "bin").mkdir(parents=True)
     python = folder / ".venv" / "bin" / "python"
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.write_text(f'#!/bin/sh\nexec "{BARE}" "$@"\n')
     python.chmod(0o755)
 
 
