@@ -7,6 +7,7 @@ percentile. Compare within one run on one machine; figures of different minutes 
 """
 
 import argparse
+import http.client
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlencode
 
 RESIT = str(Path(sys.executable).with_name("resit"))
 SUITE = """
@@ -85,10 +87,20 @@ class Server:
         return subprocess.run([RESIT, *args], env=env, capture_output=True, text=True, check=False).stdout
 
 
-def ask(port: int, token: str, method: str, path: str, body: str, requests: int, clients: int) -> str:
-    """The figures of one request, asked ``requests`` times by ``clients`` at once."""
+def signed_in(server: Server) -> str:
+    """The cookie of a person who has come in by a link."""
+    secret = server.cli("link").strip().rpartition("/")[2]
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Origin": f"http://127.0.0.1:{server.port}"}
+    connection.request("POST", "/link", urlencode({"secret": secret}), form)
+    return (connection.getresponse().getheader("Set-Cookie") or "").partition(";")[0]
+
+
+def ask(port: int, token: str, method: str, path: str, body: str, requests: int, clients: int, cookie: str = "") -> str:
+    """The figures of one request, asked ``requests`` times by ``clients`` at once; with a cookie, as a browser does."""
+    who = f"Cookie: {cookie}" if cookie else f"Authorization: Bearer {token}"
     head = (
-        f"{method} {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n"
+        f"{method} {path} HTTP/1.1\r\nHost: bench\r\n{who}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
     times: list[float] = []

@@ -18,9 +18,8 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from urllib.parse import urlencode
 
-from api import Server
+from api import Server, signed_in
 from load import work_of
 from sqlalchemy import func, select
 
@@ -102,15 +101,6 @@ class Pages:
             raise SystemExit(f"{path}: {answer.status}")
         while piece := answer.read1(1 << 16):
             self.heard += piece.count(b"event: ")
-
-
-def signed_in(server: Server) -> str:
-    """The cookie of a person who has come in by a link."""
-    secret = server.cli("link").strip().rpartition("/")[2]
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    form = {"Content-Type": "application/x-www-form-urlencoded", "Origin": f"http://127.0.0.1:{server.port}"}
-    connection.request("POST", "/link", urlencode({"secret": secret}), form)
-    return (connection.getresponse().getheader("Set-Cookie") or "").partition(";")[0]
 
 
 def work_under(folders: Sequence[Path]) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from api import Server, ask
+from api import Server, ask, signed_in
 from sqlalchemy import Connection, Engine, func, insert, literal, select
 
 from resit.domain.events import TestEvent
@@ -41,6 +41,12 @@ QUESTIONS = (
     ("GET", "/v1/run/{short}", ""),
     ("POST", "/resit/v1/runs/{large}/rerun", "{}"),
 )
+PAGES = (
+    "/runs", "/runs?project=shop", "/runs?project=shop&verdict=failed", "/runs?q=nothing+is+called+so", "/runs/{large}",
+    "/runs/{large}/cells", "/runs/{large}/tests", "/runs/{large}/tests?state=red", "/runs/{large}/timeline",
+    "/projects/shop/tests", "/compare?a={large}&b={large}",
+)  # fmt: skip
+"""What a browser asks for."""
 
 
 def finished(world: World, tests: int, claim: str, failing: int) -> int:
@@ -119,6 +125,10 @@ def main() -> None:
             path = template.format(large=large, small=small, short=short)
             few = options.requests if body != "{}" or "rerun" not in path else 20
             print(ask(server.port, token, method, path, body, few, 1), flush=True)
+        cookie = signed_in(server)
+        for path in PAGES:
+            few = max(options.requests // 4, 1)
+            print(ask(server.port, "", "GET", path.format(large=large), "", few, 1, cookie), flush=True)
 
 
 if __name__ == "__main__":
