@@ -70,6 +70,10 @@ const said = { errors: [], dialogs: [], foreign: [], axe: {}, wide: [], bytes: 0
   said.traceOrigin = await trace.evaluate(() => self.origin);
   await trace.close();
 
+  // The list, open in another window: what comes, and how it ends, without a reload.
+  const list = await context.newPage();
+  await list.goto(`${base}/runs`);
+
   // Keys: run the failed ones again; the source stays.
   const before = await page.locator('#head').innerText();
   await page.locator('h1').click();
@@ -79,6 +83,10 @@ const said = { errors: [], dialogs: [], foreign: [], axe: {}, wide: [], bytes: 0
   await page.locator('#head .word.s-failed').waitFor({ timeout: 60_000 });
   said.againHead = await page.locator('#head').innerText();
   said.tree = await page.locator('.tree').innerText();
+  await list.locator('tbody tr').nth(1).waitFor();
+  await list.locator('tbody tr').first().locator('.s-failed').waitFor();
+  said.list = await list.locator('tbody tr').allInnerTexts();
+  await list.close();
   await page.goto(run);
   const ago = text => text.replace(/just now|\d+ \w+ ago/, '').replace(/With its re-runs.*/s, '').trim();
   said.untouched = ago(await page.locator('#head').innerText()) === ago(before);

@@ -65,6 +65,8 @@ def test_a_person_looks_understands_and_acts(own: Callable[..., Resit], suite: S
     assert said["traceOrigin"] != resit.url
     assert "2 failed" in said["againHead"]
     assert "failed again" in said["tree"]
+    assert "failed again" in said["list"][0]
+    assert len(said["list"]) == 2
     assert said["untouched"]
     assert (said["searching"], said["help"]) == ("q", True)
     assert said["log"].endswith("lines")

@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from resit.control.context import Services
 from resit.domain import errors
-from resit.web import catalog, live, people, run, runs, schedules, snoozes, webhooks
+from resit.web import catalog, elsewhere, live, people, run, runs, schedules, snoozes, webhooks
 from resit.web import files as stored
 from resit.web.door import Visitor, visitor
 from resit.web.pages import page
@@ -58,7 +58,7 @@ class _Static(StaticFiles):
 
 PATHS = frozenset({
     "", "runs", "start", "projects", "environments", "compare", "workers", "pools", "settings", "account", "sign-in",
-    "sign-out", "link", "files", "static",
+    "sign-out", "link", "files", "static", "p",
 })  # fmt: skip
 """The first parts of the page's paths; all others are the APIs'."""
 
@@ -67,7 +67,7 @@ def create_web(services: Services) -> FastAPI:
     """The application over ``services``."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.state.services = services
-    for part in (people, runs, live, stored, catalog, schedules, snoozes, webhooks, run):
+    for part in (people, runs, live, stored, catalog, schedules, snoozes, webhooks, elsewhere, run):
         app.include_router(part.router)
     app.mount("/static", _Static(directory=Path(str(files("resit.web").joinpath("static")))), name="static")
     app.add_exception_handler(errors.ResitError, _refused)

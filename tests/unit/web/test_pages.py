@@ -253,3 +253,24 @@ def test_the_list_says_what_moves(world: World, admin: TestClient) -> None:
     assert "<html" not in rows
     assert rows.count("<tr") == 2
     assert "0 of 3 tests done" in rows
+
+
+def test_addresses_that_other_clients_hand_out_lead_here(world: World, admin: TestClient) -> None:
+    story(world)
+    ids = world.services().ids
+    case = re.search(r"/projects/shop/tests/([0-9a-f-]{36})", admin.get("/projects/shop/tests").text)
+    assert case
+    for path, leads in (
+        (f"/p/shop/results/{ids.short(1)}", "/runs/1"),
+        (f"/p/shop/results/test/{ids.short_of(1, 2)}", "/runs/1/tests/1"),
+        (f"/p/shop/test-cases/{case[1]}", case[0]),
+    ):
+        assert admin.get(path).headers["location"] == f"http://resit.test{leads}"
+        assert admin.get(leads).status_code == 200
+    for path in (
+        f"/p/other/results/{ids.short(1)}",
+        "/p/shop/results/x",
+        "/p/shop/results/test/x",
+        f"/p/other/results/test/{ids.short_of(1, 1)}",
+    ):
+        assert admin.get(path).status_code == 404, path
