@@ -83,9 +83,9 @@ const said = { errors: [], dialogs: [], foreign: [], axe: {}, wide: [], bytes: 0
   await page.locator('#head .word.s-failed').waitFor({ timeout: 60_000 });
   said.againHead = await page.locator('#head').innerText();
   said.tree = await page.locator('.tree').innerText();
-  await list.locator('tbody tr').nth(1).waitFor();
-  await list.locator('tbody tr').first().locator('.s-failed').waitFor();
-  said.list = await list.locator('tbody tr').allInnerTexts();
+  await list.locator('main tbody tr').nth(1).waitFor();
+  await list.locator('main tbody tr').first().locator('.s-failed').waitFor();
+  said.list = await list.locator('main tbody tr').allInnerTexts();
   await list.close();
   await page.goto(run);
   const ago = text => text.replace(/just now|\d+ \w+ ago/, '').replace(/With its re-runs.*/s, '').trim();

@@ -170,6 +170,11 @@ def results(resit: Resit, run: int, title: str) -> list[dict[str, Any]]:
     return next(row["results"] for row in resit.tests(run).values() if row["title"] == title)
 
 
+def attached(resit: Resit, run: int, title: str, name: str) -> list[dict[str, Any]]:
+    """The file of that name of a test's last result, once it is announced."""
+    return [file for one in results(resit, run, title)[-1:] for file in one["attachments"] if file["name"] == name]
+
+
 @needs_node
 def test_what_finished_keeps_its_files(resit: Resit, suite: Suites, tmp_path: Path) -> None:
     text = """
@@ -191,8 +196,7 @@ def test_what_finished_keeps_its_files(resit: Resit, suite: Suites, tmp_path: Pa
     gone(running, time.monotonic())
     # Both were handed in after the run was over.
     for title, name, size in (("first", "large", 8 << 20), ("long", "half", 17)):
-        until(lambda title=title: results(resit, run, title), f"the result of {title}", 10)
-        (file,) = [f for f in results(resit, run, title)[-1]["attachments"] if f["name"] == name]
+        (file,) = until(lambda title=title, name=name: attached(resit, run, title, name), f"{name} of {title}", 20)
         until(lambda file=file: resit.http.get(f"/artifacts/{file['id']}").status_code == 200, f"{name} is stored", 10)
         assert len(resit.http.get(f"/artifacts/{file['id']}").content) == size
 
