@@ -234,8 +234,9 @@ def drained_in_mid_run(fleet: Fleet, project: str, folder: Path, *how: str) -> l
 def test_a_worker_is_drained_in_mid_run_and_nothing_is_red(fleet: Fleet, suite: Suites, tmp_path: Path) -> None:
     project = fleet.resit.project(many(suite, TESTS // 2, 2))
     begun = drained_in_mid_run(fleet, project, tmp_path, "--drain-seconds", "2")
-    # The batch of a pytest process is large: what was left of it was handed back, and the test in flight began again.
-    assert all(len(workers) == 1 for workers in ended(tmp_path / "log").values())
+    # The batch of a pytest process is large: what was left of it was handed back, and the test in flight began again;
+    # it may have written its last line just before the process was ended.
+    assert sum(len(workers) - 1 for workers in ended(tmp_path / "log").values()) <= 1
     assert len(begun) - len(set(begun)) <= 1
 
 

@@ -101,11 +101,11 @@ async def staged(data: Path, lease: float = LEASE, **server: Any) -> AsyncGenera
 
 
 def play(data: Path, scene: Callable[[Stage], Awaitable[None]], lease: float = LEASE, **server: Any) -> None:
-    """A scene on a stage, at most 15 seconds long."""
+    """A scene on a stage, at most 30 seconds long."""
 
     async def run() -> None:
         async with staged(data, lease, **server) as stage:
-            await asyncio.wait_for(scene(stage), 15)
+            await asyncio.wait_for(scene(stage), 30)
 
     asyncio.run(run())
 
