@@ -1,5 +1,5 @@
 # `make setup` leaves .venv/bin/resit and the Node packages that tests need; `make test` and `make demo` stand on it.
-.PHONY: help setup demo test bench chaos screenshots check unit integration lint types imports format clean
+.PHONY: help setup demo test thorough bench chaos screenshots check unit integration lint types imports format clean
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
@@ -15,7 +15,10 @@ demo: setup ## start a server, run two example suites, run the failed tests agai
 # Most of the time of the long tests is spent waiting; they come first, and each file stays with one process.
 JOBS ?= 4
 test: setup lint types imports ## everything that CI checks
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20 -m "not thorough"
+
+thorough: setup ## every test, with every Playwright and more examples (twice as long as `make test`)
+	RESIT_ALL_VERSIONS=1 RESIT_EXAMPLES=25 $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=20
 
 bench: setup ## how fast Resit is on this machine, and other ways to run tests beside it (an hour; see docs/benchmarks.md)
 	$(BIN)/python bench/peers.py

@@ -89,6 +89,7 @@ def test_the_test_process_is_killed(resit: Resit, suite: Suites, log: Path, exec
     sound(resit, run)
 
 
+@pytest.mark.thorough
 def test_the_worker_is_killed(own: Own, suite: Suites, log: Path) -> None:
     resit = own()
     run, pid = begin(resit, suite(SUITE), log)
@@ -106,6 +107,7 @@ def test_the_worker_is_killed(own: Own, suite: Suites, log: Path) -> None:
     assert resit.worker != killed
 
 
+@pytest.mark.thorough
 def test_two_workers_are_killed(own: Own, suite: Suites, log: Path) -> None:
     resit = own()
     run, _ = begin(resit, suite(SUITE), log)
@@ -157,6 +159,7 @@ def test_the_broker_is_killed(own: Own, suite: Suites, log: Path) -> None:
     assert resit.broker != killed
 
 
+@pytest.mark.thorough
 def test_the_server_is_killed(own: Own, suite: Suites, log: Path) -> None:
     resit = own()
     run, pid = begin(resit, suite(SUITE), log)
@@ -174,6 +177,7 @@ def test_the_server_is_killed(own: Own, suite: Suites, log: Path) -> None:
     assert resit.execute(resit.project(suite("def test_a(): pass\n")))["verdict"] == "passed"
 
 
+@pytest.mark.thorough
 def test_all_is_killed_at_once(own: Own, suite: Suites, log: Path) -> None:
     """As when the machine loses its power."""
     resit = own()

@@ -247,7 +247,9 @@ def test_batches_that_run_are_finished_and_no_further_one_is_begun(fleet: Fleet,
     assert len(begun) == len(set(begun)), "nothing was repeated"
 
 
-@pytest.mark.parametrize("hurry", [False, True], ids=["time is up", "asked twice"])
+@pytest.mark.parametrize(
+    "hurry", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["time is up", "asked twice"]
+)
 def test_what_is_not_done_in_time_is_handed_back(fleet: Fleet, suite: Suites, tmp_path: Path, hurry: bool) -> None:
     resit, log, go = fleet.resit, tmp_path / "log", tmp_path / "go"
     credential = fleet.credential()

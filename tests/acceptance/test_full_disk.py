@@ -122,7 +122,7 @@ def test_the_disk_of_the_artifacts(resit: Resit, disk: Disk, suite: Suites, log:
     assert "Traceback" not in resit.log(), resit.log()
 
 
-@pytest.mark.parametrize("broker_too", [False, True])
+@pytest.mark.parametrize("broker_too", [pytest.param(False, marks=pytest.mark.thorough), True])
 def test_the_disk_of_the_database(resit: Resit, disk: Disk, suite: Suites, log: Path, broker_too: bool) -> None:
     where = disk("data", 64 * MIB)
     elsewhere = resit.folder / "elsewhere"

@@ -192,6 +192,7 @@ def held(suite: Suites, tmp_path: Path) -> dict[str, str]:
     return {"NODE_OPTIONS": f"--require {tmp_path / 'hold.cjs'}"}
 
 
+@pytest.mark.thorough
 def test_a_worker_dies_that_makes_one(own: Own, suite: Suites, tmp_path: Path, held: dict[str, str]) -> None:
     """The next one makes it, and of the first nothing is left."""
     resit = own()
@@ -208,6 +209,7 @@ def test_a_worker_dies_that_makes_one(own: Own, suite: Suites, tmp_path: Path, h
     assert (found["state"], found["tries"]) == ("ready", 2)
 
 
+@pytest.mark.thorough
 def test_a_worker_that_leaves_gives_it_back(own: Own, suite: Suites, tmp_path: Path, held: dict[str, str]) -> None:
     resit = own()
     run = resit.execute(resit.project(suite.playwright(SUITE), "playwright"), variables=held)
@@ -220,6 +222,7 @@ def test_a_worker_that_leaves_gives_it_back(own: Own, suite: Suites, tmp_path: P
     assert (found["state"], found["tries"]) == ("ready", 1)
 
 
+@pytest.mark.thorough
 def test_the_broker_forgets_that_one_is_wanted(own: Own, suite: Suites, log: Path) -> None:
     """While no worker is free for it. It is handed out again."""
     resit = own(slots=1)

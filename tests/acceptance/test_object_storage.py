@@ -109,6 +109,7 @@ def test_a_store_that_dies_costs_no_artifact(resit: Resit, s3: S3Server, suite: 
     assert "Traceback" not in resit.log()
 
 
+@pytest.mark.thorough
 def test_a_large_upload_that_is_cut_is_told_and_taken_again(resit: Resit, s3: S3Server, suite: Suites) -> None:
     """In parts, of which the store has some when it dies."""
     resit.start("--artifacts-url", s3.url())

@@ -286,6 +286,7 @@ def test_a_run_is_a_trace_and_its_tests_may_join(
     assert second["trace"] == again["uuid"].replace("-", "")
 
 
+@pytest.mark.thorough
 def test_no_trace_is_lost_with_a_server_that_is_killed(
     serve: Serve, suite: Suites, log: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:

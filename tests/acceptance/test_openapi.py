@@ -1,5 +1,6 @@
 """The vendors' OpenAPI files against a running server: whatever is asked, the answer is one that the contract knows."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ SELF_DESTRUCTIVE = {"DELETE /auth/tokens/current", "DELETE /auth/tokens/{token_i
 """Operations that would take the token away with which everything else is asked."""
 NOT_SUPPORTED = ("/builds", "/v1/chat", "/v1/remote-tunnels", "/v1/release-checks")
 """Parts of paths of QA.tech that Resit does not have: 404 in the dialect's form (docs/dialects/qatech.md)."""
-EXAMPLES = 8
+EXAMPLES = int(os.environ.get("RESIT_EXAMPLES") or 5)
 """Requests of each operation and mode."""
 
 

@@ -151,6 +151,7 @@ def test_a_restart_in_the_middle(serving: Serving, server: PostgresServer, suite
     assert PASSWORD not in resit.log()
 
 
+@pytest.mark.thorough
 def test_a_database_that_is_killed_over_and_over(
     serving: Serving, server: PostgresServer, suite: Suites, log: Path
 ) -> None:

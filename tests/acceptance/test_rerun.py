@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
 from black_box import Resit, Suites, lines, needs_node
 
 MARKED = """
@@ -161,6 +162,7 @@ def test_an_idempotency_key_makes_one_run(resit: Resit, suite: Suites) -> None:
     assert len(resit.get("/runs", project=slug)["items"]) == 2
 
 
+@pytest.mark.thorough
 def test_twenty_reruns_at_once_are_all_made(resit: Resit, suite: Suites, log: Path) -> None:
     text = "import os\ndef test_a():\n    with open(os.environ['LOG'], 'a') as log: log.write('x\\n')\n"
     slug = resit.project(suite(text))

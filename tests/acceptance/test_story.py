@@ -216,7 +216,10 @@ def test_the_story_ends_the_same_on_every_surface(resit: Resit, suite: Suites, t
         assert found == native, name
 
 
-@pytest.mark.parametrize("made_by", SURFACES)
+@pytest.mark.parametrize(
+    "made_by",
+    ["native", "empirical", *(pytest.param(n, marks=pytest.mark.thorough) for n in ("qatech", "ccextractor"))],
+)
 def test_a_run_of_one_surface_is_known_to_all_and_runs_again_on_all(resit: Resit, suite: Suites, made_by: str) -> None:
     slug = resit.project(suite("def test_pass(): pass\ndef test_fail(): assert 0\n"))
     run = SURFACES[made_by](resit, slug)

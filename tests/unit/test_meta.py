@@ -41,6 +41,7 @@ def modules() -> list[str]:
     return sorted(f"resit.{name}" for name in names if name and name != "__main__" and not name.startswith(SKIP))
 
 
+@pytest.mark.thorough
 def test_each_module_imports_alone() -> None:
     found = modules()
     assert len(found) > 80
