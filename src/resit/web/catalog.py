@@ -18,7 +18,7 @@ from resit.ports.insights import Window
 from resit.ports.reads import CaseFilter, RunView
 from resit.services.catalog import find_environment, find_project
 from resit.web.door import Seen, Sent, Use, Visitor
-from resit.web.pages import page, size
+from resit.web.pages import page, part_of, size
 from resit.web.run import view_of
 
 router = APIRouter()
@@ -199,16 +199,16 @@ def case(request: Request, use: Use, seen: Seen, slug: str, uuid: str) -> Respon
 # ------------------------------------------------------------ comparing
 
 
-TITLES = (
-    ("newly_failing", "Newly failing", "Nothing fails that did not."),
-    ("new_failing", "New and failing", "No new test fails."),
-    ("newly_passing", "Newly passing", "Nothing passes that did not."),
-    ("still_failing", "Failing in both", "Nothing."),
-    ("missing", "Missing", "Every test of before is there."),
-    ("slower", "Slower", "Nothing takes much longer."),
-    ("new", "New", "No test has come."),
-)
-"""What differs, what matters most first; and what is said where nothing does."""
+TITLES = {
+    "newly_failing": "Newly failing",
+    "new_failing": "New and failing",
+    "newly_passing": "Newly passing",
+    "still_failing": "Failing in both",
+    "missing": "Missing",
+    "slower": "Slower",
+    "new": "New",
+}
+"""What differs, what matters most first."""
 
 
 @router.get("/compare")
@@ -222,11 +222,12 @@ def compare(request: Request, use: Use, seen: Seen, a: Word = "", b: Word = "") 
         if before.run.project_id != after.run.project_id:
             raise InvalidInput("these runs are of two projects: they have no test in common")
         found = comparison.compare(use.reads.standing(before.run.id), use.reads.standing(after.run.id))
-    parts: list[tuple[str, str, list[Pair]]] = [(title, words, getattr(found, name)) for name, title, words in TITLES]
+    parts: list[tuple[str, str, list[Pair]]] = [(name, title, getattr(found, name)) for name, title in TITLES.items()]
     names = _names(use, before, after, [each for _, _, rows in parts for each in rows[:SHOWN]])
     return page(
         request, use, "compare.html", seen,
         a=a, b=b, before=before, after=after, total=found.total, parts=parts, shown=SHOWN, names=names,
+        partly=part_of(after) if after else "",
     )  # fmt: skip
 
 

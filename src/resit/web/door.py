@@ -6,6 +6,7 @@ session's secret, which scripts can't read and other sites can't know.
 
 import hashlib
 import hmac
+import math
 from dataclasses import dataclass
 from typing import Annotated, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -89,9 +90,12 @@ class Form:
         if not self[name]:
             return None
         try:
-            return float(self[name])
+            found = float(self[name])
         except ValueError:
-            raise InvalidInput(f"{name.replace('_', ' ')}: a number is wanted", field=name) from None
+            found = math.nan
+        if not math.isfinite(found):
+            raise InvalidInput(f"{name.replace('_', ' ')}: a number is wanted", field=name)
+        return found
 
     def whole(self, name: str) -> int:
         """A whole number, 0 where nothing is said. Raises :class:`InvalidInput`."""

@@ -139,6 +139,15 @@ def source_of(view: RunView) -> str:
     return f"tagged {', '.join(run.selection.tags)}" if run.selection.tags else ""
 
 
+def part_of(view: RunView) -> str:
+    """What a run was asked for, in words, if that was not the whole suite."""
+    run = view.run
+    if run.source_run_id is not None or run.source_gone is not None:
+        words = {"failed": "what failed", "chosen": "chosen tests"}.get(str(run.selection.kind), "")
+        return f"{words} of run {run.source_run_id}" if words and run.source_run_id is not None else words
+    return source_of(view)
+
+
 def name_of(value: Any) -> str:
     """A test as people name it: its titles and its variant."""
     path = list(value.title_path) or [value.title]

@@ -112,11 +112,16 @@ def _at(use: Services, path: str) -> str:
 # ------------------------------------------------------------ starting one
 
 
+ASKED = (
+    "environment", "url", "branch", "tags", "variables", "shards", "reason", "commit", "minutes", "max_failures",
+)  # fmt: skip
+"""The fields of the form."""
+
+
 @router.get("/start")
 def new_run(request: Request, use: Use, seen: Seen, project: Word = "", environment: Word = "") -> Response:
     """The form that starts a run."""
-    empty = dict.fromkeys(("url", "branch", "tags", "variables", "shards", "reason"), "")
-    return _form(request, use, seen, project, {**empty, "environment": environment})
+    return _form(request, use, seen, project, {**dict.fromkeys(ASKED, ""), "environment": environment})
 
 
 def _form(
@@ -148,9 +153,11 @@ def _form(
 @router.post("/start")
 def start(request: Request, use: Use, seen: Seen, sent: Sent) -> Response:
     """Start it; what is wrong is said above the form, which keeps what was written."""
-    said = {name: sent[name] for name in ("environment", "url", "branch", "tags", "variables", "shards", "reason")}
+    said = {name: sent[name] for name in ASKED}
     try:
-        run, _ = use.runs.trigger(seen.who, sent["project"], _wanted(sent), f"page {sent['key']}")
+        run, _ = use.runs.trigger(
+            seen.who, sent["project"], _wanted(sent), f"page {sent['key']}" if sent["key"] else ""
+        )
     except ResitError as error:
         return _form(request, use, seen, sent["project"], said, error.message, 400)
     use.signals().outbox()
@@ -165,13 +172,17 @@ def _wanted(sent: Form) -> Wanted:
             raise InvalidInput(f"a variable is NAME=value, and not {line.strip()[:60]!r}", field="variables")
         if name:
             variables[name.strip()] = value
+    minutes = sent.number("minutes")
     return Wanted(
         environment=sent["environment"],
         build=Build(url=sent["url"]),
         branch=sent["branch"],
+        commit=sent["commit"].strip(),
         tags=tuple(tag.strip() for tag in sent["tags"].split(",") if tag.strip()),
         variables=variables,
         shards=sent.whole("shards"),
+        target_time=minutes * 60 if minutes else None,
+        max_failures=sent.whole("max_failures") if sent["max_failures"] else None,
         reason=sent["reason"],
         via=Via.MANUAL,
     )

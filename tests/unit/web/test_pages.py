@@ -179,6 +179,14 @@ def test_a_form_that_is_wrong_says_so_and_keeps_what_was_written(world: World, a
     run = world.run(1)
     assert (run.variables, run.shards, run.selection.tags) == ({"A": "b=c", "D": ""}, 2, ("x", "y"))
     assert (run.build.url, run.via.value, run.triggered_by) == ("http://a.test", "manual", "Ann")
+    for field, value in (("minutes", "nan"), ("minutes", "inf"), ("max_failures", "1.5"), ("shards", "two")):
+        answer = send(admin, "/start", project="shop", reason="because of that", **{field: value})
+        assert answer.status_code == 400, (field, value)
+        assert f"{field.replace('_', ' ')}: a" in answer.text
+        assert "because of that" in answer.text
+    send(admin, "/start", project="shop", key="2", commit="abc1234", minutes="1.5", max_failures="3")
+    run = world.run(2)
+    assert (run.commit, run.target_time, run.max_failures) == ("abc1234", 90, 3)
 
 
 @pytest.mark.parametrize(
