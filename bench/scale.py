@@ -26,9 +26,6 @@ from resit.testing.world import World
 LARGE, SMALL, SMALL_RUNS = 50_000, 10, 5_000
 PARTS = (tables.ledger, tables.results, tables.batches)
 QUESTIONS = (
-    ("POST", "/resit/v1/projects/shop/runs", "{}"),
-    ("POST", "/resit/v1/runs/{small}/rerun", '{"selection":"failed"}'),
-    ("POST", "/resit/v1/runs/{large}/rerun", '{"selection":"failed"}'),
     ("GET", "/resit/v1/runs/{large}", ""),
     ("GET", "/resit/v1/runs?limit=50", ""),
     ("GET", "/resit/v1/runs?project=shop&verdict=failed&limit=50", ""),
@@ -39,8 +36,12 @@ QUESTIONS = (
     ("GET", "/api/v1/runs?limit=50", ""),
     ("GET", "/api/v1/runs/{large}/summary", ""),
     ("GET", "/v1/run/{short}", ""),
+    ("POST", "/resit/v1/projects/shop/runs", "{}"),
+    ("POST", "/resit/v1/runs/{small}/rerun", '{"selection":"failed"}'),
+    ("POST", "/resit/v1/runs/{large}/rerun", '{"selection":"failed"}'),
     ("POST", "/resit/v1/runs/{large}/rerun", "{}"),
 )
+"""What a client asks for; first what only reads, as the server plans what is asked for afterwards."""
 PAGES = (
     "/runs", "/runs?project=shop", "/runs?project=shop&verdict=failed", "/runs?q=nothing+is+called+so", "/runs/{large}",
     "/runs/{large}/cells", "/runs/{large}/tests", "/runs/{large}/tests?state=red", "/runs/{large}/timeline",
@@ -121,14 +122,14 @@ def main() -> None:
         server.start("--no-worker", *where)
         token = server.cli("token", "create", "--project", "shop").strip()
         short = server.cli("show", str(small), "--json").partition('"short_id": "')[2].partition('"')[0]
-        for method, template, body in QUESTIONS:
-            path = template.format(large=large, small=small, short=short)
-            few = options.requests if body != "{}" or "rerun" not in path else 20
-            print(ask(server.port, token, method, path, body, few, 1), flush=True)
         cookie = signed_in(server)
         for path in PAGES:
             few = max(options.requests // 4, 1)
             print(ask(server.port, "", "GET", path.format(large=large), "", few, 1, cookie), flush=True)
+        for method, template, body in QUESTIONS:
+            path = template.format(large=large, small=small, short=short)
+            few = options.requests if body != "{}" or "rerun" not in path else 20
+            print(ask(server.port, token, method, path, body, few, 1), flush=True)
 
 
 if __name__ == "__main__":
